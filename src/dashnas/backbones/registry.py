@@ -1,0 +1,126 @@
+"""Backbones by name: what they fit, how they are built."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from dashnas.data.spec import DataSpec
+from dashnas.errors import ConfigError, unknown_name
+
+_DATA_OF = {1: "1-D data (signals)", 2: "2-D data (images, fields)"}
+
+
+class Builder(Protocol):
+    """Makes a backbone for a data set; `build_backbone` says what the arguments mean."""
+
+    def __call__(
+        self, spec: DataSpec, *, width: int, dropout: float, official: bool, for_search: bool
+    ) -> nn.Module: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """An entry of the registry."""
+
+    build: Builder
+    """Makes the network."""
+    spatial_dims: int
+    """1 for signals, 2 for images and fields."""
+    default_width: int
+    """The width when none is asked for."""
+    initialise: Callable[[nn.Module], object] | None = None
+    """Draws the weights of one convolution of the network, for `derive`; None leaves PyTorch's own."""
+
+
+BACKBONES: dict[str, Backbone] = {}
+"""All backbones by name."""
+
+
+def register_backbone(
+    name: str,
+    *,
+    spatial_dims: int,
+    default_width: int,
+    initialise: Callable[[nn.Module], object] | None = None,
+) -> Callable[[Builder], Builder]:
+    """Enter the decorated builder into the registry; the arguments are the fields of `Backbone`.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+
+    def enter(build: Builder) -> Builder:
+        if name in BACKBONES:
+            raise ConfigError(f"a backbone {name!r} is registered already; choose another name")
+        BACKBONES[name] = Backbone(
+            build=build, spatial_dims=spatial_dims, default_width=default_width, initialise=initialise
+        )
+        return build
+
+    return enter
+
+
+def default_backbone(spec: DataSpec) -> str:
+    """The name of the backbone for data nobody chose one for: the paper's, Shen et al. 2022, Section 3.3.
+
+    Raises:
+        ConfigError: data that are neither 1-D nor 2-D.
+    """
+    names = {1: "resnet1d", 2: "wrn"}
+    if spec.spatial_dims not in names:
+        raise ConfigError(
+            f"backbones are for 1-D and 2-D data, but samples here have {spec.spatial_dims} spatial axes "
+            f"{spec.spatial_shape}; bring them to (channels, length) or (channels, height, width)"
+        )
+    return names[spec.spatial_dims]
+
+
+def build_backbone(
+    name: str | None,
+    spec: DataSpec,
+    *,
+    width: int | None = None,
+    dropout: float = 0.0,
+    official: bool = False,
+    for_search: bool = False,
+) -> nn.Module:
+    """Make a backbone for a data set, untrained.
+
+    It takes (batch, channels, *spatial) and gives logits: (batch, outputs), or (batch, outputs, *spatial) for
+    dense targets. Names of layers are the same at every width, for dense and point targets, and in search and
+    retraining.
+
+    Args:
+        name: "wrn" for 2-D; "resnet1d" or "tcn" for 1-D; None takes `default_backbone`.
+        spec: the data set.
+        width: channels of the first stage of "wrn" (16 k for WRN-16-k; its stem has 16 always), of the first
+            block of "resnet1d", of every block of "tcn"; None takes 16, 64 and 100.
+        dropout: the probability to drop a value inside a block.
+        official: build the networks of the DASH authors' code with their accidents, on which published scores
+            depend; the modules of this package say which. Without it, all convolutions are centred.
+        for_search: with `official`, build what that code searches on rather than what it retrains: centred
+            plain convolutions in place of causal ones. Without `official` the two are one network.
+
+    Raises:
+        ConfigError: an unknown name, a backbone for data of another dimension, or a bad width or dropout.
+    """
+    if name is None:
+        name = default_backbone(spec)
+    if name not in BACKBONES:
+        raise ConfigError(unknown_name("backbone", name, BACKBONES))
+    backbone = BACKBONES[name]
+    if backbone.spatial_dims != spec.spatial_dims:
+        fitting = ", ".join(n for n, b in sorted(BACKBONES.items()) if b.spatial_dims == spec.spatial_dims)
+        raise ConfigError(
+            f"backbone {name!r} is for {_DATA_OF[backbone.spatial_dims]}, but the samples have spatial shape "
+            f"{spec.spatial_shape}; backbones that fit: {fitting or 'none'}"
+        )
+    if width is None:
+        width = backbone.default_width
+    if width < 1:
+        raise ConfigError(f"width must be at least 1, got {width}; the default of {name!r} is {backbone.default_width}")
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout must be a probability below 1, got {dropout}; 0 drops nothing")
+    return backbone.build(spec, width=width, dropout=dropout, official=official, for_search=for_search)

@@ -1,0 +1,128 @@
+"""How long each phase may run: epochs from the size of the data, or from a budget and a few timed steps."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dashnas.config import Schedule
+from dashnas.errors import ConfigError
+from dashnas.seeding import isolated_rng
+from dashnas.training import Phase, steps_per_epoch, take_step
+
+RESERVE = 0.12
+"""Share of a budget kept for reading, scoring, saving and a machine that slows down."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What a training step of one network costs."""
+
+    seconds: float
+    """The median of a few steps."""
+    peak_bytes: int
+    """What autograd keeps for the backward pass, plus weights, gradients and momentum."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an epoch of each phase costs, in seconds."""
+
+    search: float
+    derived: float
+    """Of the network that the search may choose at most, on the training part."""
+    backbone: float
+    retrain_share: float
+    """Size of the final training set, as a multiple of the training part."""
+
+
+def time_steps(phase: Phase, device: torch.device, repeats: int = 3) -> StepCost:
+    """Train a throw-away network for a few steps, one more to warm up and one to weigh."""
+    phase.model.to(device).train()
+    indices = np.arange(min(phase.batch_size, len(phase.part)))
+    seconds = []
+    with isolated_rng(device):
+        peak_bytes = _step_bytes(phase, indices, device)
+        for _ in range(repeats + 1):
+            started = time.perf_counter()
+            take_step(phase, indices, device).item()  # item() waits for the device
+            seconds.append(time.perf_counter() - started)
+    return StepCost(float(np.median(seconds[1:])), peak_bytes)
+
+
+def plan(budget_seconds: float, costs: Costs, *, trials: int, searched: bool, max_epochs: int) -> Schedule:
+    """The longest schedule that fits a budget.
+
+    Search and each trial of the tuning get half as many epochs as the final training; a short budget first gives
+    up trials. What does not fit even so is the shortest schedule there is: a run always ends with a trained model.
+
+    Args:
+        budget_seconds: for everything that is still to come.
+        costs: of an epoch of each phase.
+        trials: recipes to try where the budget allows.
+        searched: whether there is a search.
+        max_epochs: of the final training.
+    """
+    usable = budget_seconds * (1 - RESERVE)
+    for num_trials in sorted({trials, max(trials // 2, 1), 1}, reverse=True):
+        # Halving stops most trials after a third of their epochs; the first and a few more run to the end.
+        full_trials = 1 + 0.4 * (num_trials - 1)
+        tuning = 0.5 * (full_trials * costs.derived + costs.backbone)
+        final = costs.retrain_share * (costs.derived + costs.backbone)
+        per_epoch = 0.5 * costs.search * searched + tuning + final
+        epochs = min(int(usable / per_epoch), max_epochs)
+        if epochs >= 20 or num_trials == 1:
+            break
+    epochs = max(epochs, 1)
+    half = math.ceil(epochs / 2)
+    return Schedule(
+        search_epochs=half if searched else 0, tune_trials=num_trials, tune_epochs=half, retrain_epochs=epochs
+    )
+
+
+def parse_seconds(text: str) -> float:
+    """A time such as `90`, `45s`, `10m`, `1.5h` or `1h30m`, in seconds.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    total, number = 0.0, ""
+    for character in text.strip().lower():
+        if character in units and number:
+            total, number = total + _number(number, text) * units[character], ""
+        else:
+            number += character
+    total += _number(number, text) if number else 0.0
+    if not total > 0 or not math.isfinite(total):
+        raise ConfigError(f"a budget must be a positive time, got {text!r}; write it as 90s, 10m or 1h30m")
+    return total
+
+
+def epoch_steps(phase: Phase) -> int:
+    """Training steps of an epoch of a phase."""
+    return steps_per_epoch(len(phase.part), phase.batch_size, phase.subsample)
+
+
+def _number(digits: str, text: str) -> float:
+    try:
+        return float(digits)
+    except ValueError:
+        raise ConfigError(f"cannot read {text!r} as a time; write it as 90s, 10m or 1h30m") from None
+
+
+def _step_bytes(phase: Phase, indices: np.ndarray, device: torch.device) -> int:
+    saved: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        take_step(phase, indices, device)
+    weights = sum(p.numel() * p.element_size() for p in phase.model.parameters())
+    return sum(saved.values()) + 3 * weights

@@ -1,0 +1,20 @@
+"""Arguments that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="An .npz file, a .csv file or a folder of .npy files.")]
+"""What is learned from."""
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Tell nothing of the progress.")]
+"""Whether standard error stays empty."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, and nothing else, on standard output.")]
+"""Whether standard output is for programs."""
+
+
+def default_run(data: Path, suffix: str = "") -> Path:
+    """The folder of a run for which none was named."""
+    return Path("runs") / (data.resolve().stem + suffix)

@@ -1,0 +1,60 @@
+"""What a run would do and cost, as tables and as JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from dashnas.cli.print_out import plain_table
+from dashnas.pipeline import DryRun
+
+
+def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
+    """What `dashnas fit --dry-run` prints."""
+    schedule = would.schedule
+    planned = {
+        "search": f"{schedule.search_epochs} epochs",
+        "tune": f"{schedule.tune_trials} x {schedule.tune_epochs} epochs at most",
+        "retrain": f"{schedule.retrain_epochs} epochs",
+        "backbone": f"{schedule.retrain_epochs} epochs",
+    }
+    phases = plain_table("phase", "planned", "seconds, about")
+    for name, seconds in would.seconds.items():
+        phases.add_row(name, planned[name], f"{seconds:.1f}")
+    phases.add_row("together", "", f"{sum(would.seconds.values()):.1f}")
+    memory = plain_table("network", "MB of a training step")
+    for name, peak_bytes in would.peak_bytes.items():
+        memory.add_row("supernet" if name == "search" else name, f"{peak_bytes / 1e6:.1f}")
+    layers = plain_table("layer", "map", "candidates", "dropped")
+    for name, layer in would.conversion.searchable.items():
+        shape = "x".join(map(str, layer.map_shape))
+        layers.add_row(name, shape, str(len(layer.candidates)), str(len(layer.dropped)))
+    kept = [f"{name} stays as it is: {reason}" for name, reason in would.conversion.kept.items()]
+    network = f"backbone {would.settings['backbone']}, width {would.settings['width']}"
+    return (
+        network,
+        "",
+        phases,
+        "",
+        memory,
+        "",
+        layers,
+        *kept,
+        "",
+        "a dry run: nothing was trained or written",
+    )
+
+
+def dry_run_as_json(would: DryRun) -> dict[str, Any]:
+    """What `dashnas fit --dry-run --json` prints."""
+    return {
+        "settings": would.settings,
+        "schedule": asdict(would.schedule),
+        "seconds": would.seconds,
+        "peak_bytes": would.peak_bytes,
+        "candidates": {
+            name: [str(candidate) for candidate in layer.candidates]
+            for name, layer in would.conversion.searchable.items()
+        },
+        "kept": dict(would.conversion.kept),
+    }

@@ -1,0 +1,166 @@
+"""The options that `fit`, `search` and `retrain` share, and what they come to."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dashnas.presets import Options
+
+Command = Callable[..., None]
+
+
+def _option(panel: str, help_text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help_text, rich_help_panel=panel, **more)
+
+
+_TIME, _DATA, _NETWORK, _RECIPE, _MACHINE = (
+    "How long",
+    "Data",
+    "Network and search space",
+    "Recipe",
+    "Machine",
+)
+
+
+def read_options(
+    *,
+    preset: Annotated[str, _option(_TIME, "default, quick or paper.")] = "default",
+    budget: Annotated[
+        str | None,
+        _option(_TIME, "Time for everything, such as 90s, 10m or 1h30m; instead of epochs.", metavar="TIME"),
+    ] = None,
+    epochs: Annotated[
+        int | None, _option(_TIME, "Epochs of the final training; search and tuning get half as many.")
+    ] = None,
+    search_epochs: Annotated[int | None, _option(_TIME, "Epochs of the search.")] = None,
+    tune_trials: Annotated[int | None, _option(_TIME, "Recipes to try.")] = None,
+    tune_epochs: Annotated[int | None, _option(_TIME, "Epochs of each recipe.")] = None,
+    schedule: Annotated[
+        Path | None, _option(_TIME, "schedule.json of another run, to repeat it.", metavar="FILE")
+    ] = None,
+    target: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "What y is, where it cannot be told from the array: classes, multi-label, regression, "
+            "dense-binary, dense-classes, dense-regression.",
+            metavar="KIND",
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "error, macro_f1, auroc, map, relative_l2, mae, rmse, r2; the target's usual one if not given.",
+        ),
+    ] = None,
+    class_weights: Annotated[
+        str | None, _option(_DATA, "balanced, or a number per class such as 0.5,1,2.", metavar="WEIGHTS")
+    ] = None,
+    images: Annotated[
+        bool, _option(_DATA, "Read x of shape (n, height, width) as images, not as signals.", "--images")
+    ] = False,
+    validation_fraction: Annotated[float, _option(_DATA, "Held out for choosing, if not in the file.")] = 0.2,
+    test_fraction: Annotated[float, _option(_DATA, "Sealed for the final score, if not in the file.")] = 0.2,
+    impute: Annotated[
+        bool, _option(_DATA, "Replace NaN and infinity in x by the channel's training mean.", "--impute")
+    ] = False,
+    backbone: Annotated[str | None, _option(_NETWORK, "resnet1d or tcn for signals, wrn for images.")] = None,
+    width: Annotated[int | None, _option(_NETWORK, "Channels of the backbone's first stage.")] = None,
+    kernel_sizes: Annotated[
+        str | None,
+        _option(_NETWORK, "To choose from, odd: 3,5,7; per axis: 3,5,3x7.", metavar="SIZES"),
+    ] = None,
+    dilations: Annotated[
+        str | None, _option(_NETWORK, "To choose from: 1,3,7; per axis: 1,1x3.", metavar="DILATIONS")
+    ] = None,
+    separable: Annotated[
+        bool | None,
+        _option(
+            _NETWORK,
+            "Depthwise mixtures in the search, as in the authors' code.",
+            "--separable/--no-separable",
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, _option(_RECIPE, "Samples of a training step.")] = None,
+    learning_rate: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
+    weight_decay: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
+    dropout: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
+    seed: Annotated[int, _option(_MACHINE, "Of every random draw.")] = 0,
+    device: Annotated[str, _option(_MACHINE, "cpu, cuda, cuda:1.")] = "cpu",
+    threads: Annotated[int | None, _option(_MACHINE, "Of the CPU; PyTorch's own choice if not given.")] = None,
+) -> "Options":
+    """What the user asked for, as `dashnas.pipeline` takes it.
+
+    Raises:
+        ConfigError: a text that cannot be read, or a value that makes no sense.
+    """
+    from dashnas.budget import parse_seconds
+    from dashnas.cli.parsing import parse_choices, parse_class_weights, read_schedule
+    from dashnas.data.config import DataConfig
+    from dashnas.presets import Options
+
+    return Options(
+        preset=preset,
+        seed=seed,
+        budget_seconds=None if budget is None else parse_seconds(budget),
+        epochs=epochs,
+        search_epochs=search_epochs,
+        tune_trials=tune_trials,
+        tune_epochs=tune_epochs,
+        schedule=read_schedule(schedule),
+        metric=metric,
+        class_weights=parse_class_weights(class_weights),
+        backbone=backbone,
+        width=width,
+        kernel_sizes=parse_choices(kernel_sizes),
+        dilations=parse_choices(dilations),
+        separable=separable,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        dropout=dropout,
+        data=DataConfig(
+            target=target,  # type: ignore[arg-type]  # text becomes a TargetKind there
+            images=images,
+            validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
+            impute=impute,
+        ),
+        device=device,
+        threads=threads,
+    )
+
+
+def takes_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """Give a command the options above, which reach it as one argument `options`.
+
+    Typer reads a command's signature, so this is where the options are put; no command lists them again.
+
+    Args:
+        without: options that make no sense for the command.
+    """
+    shared = inspect.signature(read_options).parameters.values()
+    offered = {parameter.name: parameter for parameter in shared if parameter.name not in without}
+
+    def decorate(command: Command) -> Command:
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            options = read_options(**{name: given.pop(name) for name in offered})
+            command(options=options, **given)
+
+        parameters = [*own, *offered.values()]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        del run.__wrapped__  # or the command's own signature is found behind it
+        return run
+
+    return decorate

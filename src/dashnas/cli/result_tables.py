@@ -1,0 +1,103 @@
+"""A finished run as tables: scores, architecture, and how it was made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from dashnas.cli.print_out import plain_table
+from dashnas.space import Architecture
+
+
+def result_tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
+    """All that `dashnas show` prints of a run whose `result.json` is given."""
+    samples = result["samples"]
+    tested = f", {samples['test']} for the test" if samples["test"] else "; no test part"
+    return (
+        f"{run}: {result['task_kind']}; {samples['train']} samples for training, "
+        f"{samples['validation']} for validation{tested}",
+        "",
+        scores_table(result),
+        "",
+        architecture_table(result["architecture"]),
+        "",
+        _how_it_was_made(result),
+    )
+
+
+def scores_table(result: Mapping[str, Any]) -> Table:
+    """The searched network and the untouched backbone, on validation and test part."""
+    metric = result["metric"]
+    direction = "higher is better" if metric["higher_is_better"] else "lower is better"
+    table = plain_table(f"{metric['name']} ({direction})", "validation", "test", "95 % interval")
+    for title, name in (("searched network", "scores"), ("untouched backbone", "backbone_scores")):
+        scores = result[name]
+        test = scores.get("test")
+        if test is None:
+            table.add_row(title, number(scores["validation"]), "-", "-")
+        else:
+            table.add_row(title, number(scores["validation"]), number(test["value"]), interval(test))
+    return table
+
+
+def architecture_table(architecture: Mapping[str, Any]) -> Table:
+    """Each layer's kernel size, dilation, and reach: the samples from its first tap to its last."""
+    table = plain_table("layer", "kernel size", "dilation", "reach")
+    for layer, choice in Architecture.from_json(dict(architecture)).items():
+        axes = max(_num_axes(choice.kernel_size), _num_axes(choice.dilation))
+        reach = tuple(2 * half + 1 for half in choice.half_reach(axes))
+        table.add_row(layer, _axes(choice.kernel_size), _axes(choice.dilation), _axes(reach))
+    return table
+
+
+def number(value: float | None) -> str:
+    """A score; `result.json` has null for that of a network that diverged."""
+    return "diverged" if value is None else f"{value:.4g}"
+
+
+def interval(score: Mapping[str, Any]) -> str:
+    """The ends of a score's interval."""
+    return f"{number(score['low'])} to {number(score['high'])}"
+
+
+def count(how_many: int, what: str) -> str:
+    """Such as `1 epoch` or `2 epochs`."""
+    return f"{how_many} {what}" if how_many == 1 else f"{how_many} {what}s"
+
+
+def _how_it_was_made(result: Mapping[str, Any]) -> Table:
+    backbone, schedule = result["backbone"], result["schedule"]
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 3, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    width = "" if backbone["width"] is None else f", width {backbone['width']}"
+    table.add_row("backbone", f"{backbone['name']}{width}")
+    table.add_row("parameters", f"{result['parameters']:,} searched, {result['backbone_parameters']:,} untouched")
+    table.add_row("recipe", ", ".join(f"{n.replace('_', ' ')} {v:.3g}" for n, v in result["recipe"].items()))
+    searched = f"search {count(schedule['search_epochs'], 'epoch')}" if schedule["search_epochs"] else "no search"
+    table.add_row(
+        "schedule",
+        f"{searched}, "
+        f"{count(schedule['tune_trials'], 'recipe')} of up to {count(schedule['tune_epochs'], 'epoch')}, "
+        f"final training {count(schedule['retrain_epochs'], 'epoch')}",
+    )
+    phases = {n: s for n, s in result["seconds"].items() if n != "this_process"}
+    table.add_row(
+        "seconds",
+        ", ".join(f"{n} {s:.1f}" for n, s in phases.items()) + f"; together {sum(phases.values()):.1f}",
+    )
+    table.add_row(
+        "run",
+        f"preset {result['preset']}, seed {result['seed']}, {result['device']}, {count(result['threads'], 'thread')}",
+    )
+    return table
+
+
+def _num_axes(value: int | tuple[int, ...]) -> int:
+    return 1 if isinstance(value, int) else len(value)
+
+
+def _axes(value: int | tuple[int, ...]) -> str:
+    values = (value,) if isinstance(value, int) else value
+    return "x".join(str(v) for v in values)

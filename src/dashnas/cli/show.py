@@ -1,0 +1,38 @@
+"""`dashnas show`: what a run came to, or how far it is."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dashnas.cli.arguments import Json
+
+
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a run came to, or how far it is.
+
+    Scores of the searched network and of the untouched backbone, the kernel
+    size, dilation and reach (first tap to last, in samples) of each layer, the
+    recipe, and what it took.
+
+    For example:
+
+      dashnas show runs/mine
+      dashnas show runs/mine --json
+    """
+    from dashnas.cli.print_out import print_out
+    from dashnas.cli.result_tables import result_tables
+    from dashnas.cli.unfinished import unfinished_tables
+    from dashnas.model import load_result
+
+    unfinished = (run / "run.json").exists() and not (run / "result.json").exists()
+    if as_json:
+        typer.echo(json.dumps(load_result(run), indent=2))
+    elif unfinished:
+        print_out(*unfinished_tables(run))
+    else:
+        print_out(*result_tables(run, load_result(run)))

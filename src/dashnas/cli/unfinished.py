@@ -1,0 +1,46 @@
+"""A run that is not finished as tables: how far it is, and how to go on."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from dashnas.cli.print_out import plain_table
+from dashnas.cli.result_tables import architecture_table, count
+from dashnas.runs import read_events, read_json
+
+
+def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
+    """All that `dashnas show` prints of a run without a `result.json`.
+
+    Raises:
+        RunError: a file of the run is damaged.
+    """
+    parts: list[Table | str] = [f"{run} is not finished; give the same command again to go on", ""]
+    if not (run / "schedule.json").exists():
+        return (*parts, "no phase has begun")
+    parts.append(_progress_table(run, read_json(run / "schedule.json")))
+    if (run / "architecture.json").exists():
+        parts += ["", architecture_table(read_json(run / "architecture.json"))]
+    return tuple(parts)
+
+
+def _progress_table(run: Path, schedule: dict[str, Any]) -> Table:
+    done: dict[str, int] = {}
+    for event in read_events(run):
+        done[event["phase"]] = max(done.get(event["phase"], 0), event["epoch"] + 1)
+    trials = len(read_json(run / "tune.json")) if (run / "tune.json").exists() else 0
+    table = plain_table("phase", "done", "planned")
+
+    def row(title: str, phase: str, planned: int) -> None:
+        table.add_row(title, str(done.get(phase, 0)), count(planned, "epoch"))
+
+    if schedule["search_epochs"]:
+        row("search", "search", schedule["search_epochs"])
+    else:
+        table.add_row("search", "-", "architecture given")
+    table.add_row("tune", str(trials), count(schedule["tune_trials"], "recipe"))
+    row("backbone for validation", "tune-backbone", schedule["tune_epochs"])
+    row("retrain", "retrain", schedule["retrain_epochs"])
+    row("backbone", "backbone", schedule["retrain_epochs"])
+    return table

@@ -1,0 +1,232 @@
+"""Settings of each phase: frozen dataclasses that serve Python, the command line and saved runs alike."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from dashnas.data.config import DataConfig
+from dashnas.errors import ConfigError, unknown_name
+from dashnas.ops.strategies import STRATEGIES
+from dashnas.space import SearchSpace
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRateSchedule:
+    """How the learning rate falls during a phase, as a factor of its start value."""
+
+    shape: Literal["cosine", "steps"] = "cosine"
+    """A half cosine down to zero, changed at every step; or a factor at each milestone, changed between epochs."""
+    milestones: tuple[int, ...] = ()
+    """Epochs at which the rate is multiplied by `factor`, for shape="steps"."""
+    factor: float = 0.2
+    """What the rate is multiplied by at a milestone."""
+
+    def __post_init__(self) -> None:
+        _require(self.shape in ("cosine", "steps"), f"shape must be 'cosine' or 'steps', got {self.shape!r}")
+        _require(0 < self.factor <= 1, f"factor must lie in (0, 1], got {self.factor}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the weights of a network are trained: stochastic gradient descent with Nesterov momentum."""
+
+    learning_rate: float = 0.1
+    """Start value."""
+    weight_decay: float = 5e-4
+    """L2 penalty on the weights."""
+    momentum: float = 0.9
+    """Share of the last update that is kept."""
+    dropout: float = 0.0
+    """Probability that a value is dropped, where the backbone has dropout."""
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
+        _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
+        _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
+        _require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The search: weights and architecture parameters descend together (Shen et al. 2022, Algorithm 1)."""
+
+    learning_rate: float = 0.1
+    """Of the weights, start value."""
+    arch_learning_rate: float = 0.05
+    """Of the architecture parameters, start value."""
+    momentum: float = 0.9
+    """Of both."""
+    weight_decay: float = 5e-4
+    """Of the weights."""
+    arch_weight_decay: float = 5e-4
+    """Of the architecture parameters."""
+    schedule: LearningRateSchedule = LearningRateSchedule()
+    """Of both learning rates."""
+    subsample: float = 1.0
+    """Share of the training batches that each epoch visits, drawn afresh every epoch."""
+    gumbel: bool = True
+    """Whether the mixtures are noisy while training."""
+    temperature: float = 1.0
+    """Of the relaxation; lower is closer to a hard choice."""
+    arch_grad_norm: float | None = 0.1
+    """The loss gradient of each layer's architecture parameters is scaled to this norm; None leaves it.
+    The authors' code has 1 / grad_scale with a grad_scale for each task, 100 where nothing else is known."""
+    size_penalty: float = 1e-5
+    """Added to the gradient of each architecture parameter, times the size of its candidate: the receptive
+    field (k - 1) d + 1 for point targets, 10 k for dense ones (authors' code)."""
+    clip: float | None = 1.0
+    """Largest norm of all gradients together; None never clips."""
+    separable: bool = False
+    """Depthwise mixtures wherever a layer has as many outputs as inputs, as the authors' code has by default."""
+    drop_beyond_map: bool = True
+    """Leave out candidates that reach beyond a layer's own map."""
+    kernel_std: float | None = None
+    """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
+    strategy: str = "fourier"
+    """How mixtures are computed."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "arch_learning_rate", "temperature"):
+            _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("weight_decay", "arch_weight_decay", "size_penalty"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
+        _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
+        _require(self.strategy in STRATEGIES, unknown_name("strategy", self.strategy, STRATEGIES))
+
+
+class Tuner(StrEnum):
+    """How the recipes to try are found."""
+
+    GRID = "grid"
+    """The paper's grid: every configuration, each trained to its end (Shen et al. 2022, Appendix A.5.2)."""
+    HALVING = "halving"
+    """Recipes drawn at random, the first one given; weak ones stop early (successive halving)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """The tuning of the recipe, trained on the training part and scored on the validation part."""
+
+    tuner: Tuner = Tuner.HALVING
+    """How the recipes to try are found."""
+    subsample: float = 1.0
+    """Share of the training batches that each epoch visits."""
+    reduction: int = 3
+    """Halving keeps one in this many recipes at each rung."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
+        _require(self.reduction >= 2, f"reduction must be at least 2, got {self.reduction}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainConfig:
+    """The final training, on training and validation part together, of the derived network and of the backbone."""
+
+    schedule: LearningRateSchedule = LearningRateSchedule()
+    """Of the learning rate; the tuning uses it too."""
+    clip: float | None = None
+    """Largest norm of the gradients together; None never clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long each phase runs: fixed once, saved in the run, never changed afterwards."""
+
+    search_epochs: int
+    """Epochs of the search; 0 where an architecture was given."""
+    tune_trials: int
+    """Recipes to try; the first is the given one."""
+    tune_epochs: int
+    """Epochs of each recipe that is not stopped early."""
+    retrain_epochs: int
+    """Epochs of the final training."""
+
+    def __post_init__(self) -> None:
+        _require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
+        for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Everything that decides the outcome of a run, apart from the data."""
+
+    preset: str = "default"
+    """The preset that the other settings started from."""
+    seed: int = 0
+    """Of every random draw."""
+    backbone: str = "resnet1d"
+    """Name of the fixed topology."""
+    width: int | None = None
+    """Channels of the backbone's first stage, in training; None is the backbone's own."""
+    search_width: int | None = None
+    """The same in search; None is `width`."""
+    official: bool = False
+    """Keep the accidents of the authors' backbones that published scores depend on."""
+    space: SearchSpace | None = None
+    """What may be chosen; None is the paper's rule."""
+    metric: str | None = None
+    """Name of the metric; None is the usual one of the target kind."""
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
+    """Weights of the classes (or of the labels' positives) in the loss."""
+    batch_size: int = 64
+    """Samples of a training step."""
+    data: DataConfig = DataConfig()
+    """How the data are read and split."""
+    search: SearchConfig = SearchConfig()
+    """The search."""
+    recipe: Recipe = Recipe()
+    """The recipe that tuning starts from."""
+    tune: TuneConfig = TuneConfig()
+    """The tuning."""
+    retrain: RetrainConfig = RetrainConfig()
+    """The final training."""
+    budget_seconds: float | None = None
+    """Wall time the whole run may take; None leaves the epochs to `schedule` or to the size of the data."""
+    schedule: Schedule | None = None
+    """Epochs and trials, where they are given rather than worked out."""
+    device: str = "cpu"
+    """A PyTorch device."""
+    threads: int | None = None
+    """Threads of the CPU; None is PyTorch's own choice."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.batch_size >= 2,
+            f"batch_size must be at least 2, for batch normalisation; got {self.batch_size}",
+        )
+        _require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        for name in ("width", "search_width", "threads"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
+        _require(
+            self.budget_seconds is None or self.budget_seconds > 0,
+            f"budget must be a positive time, got {self.budget_seconds} seconds",
+        )
+        _require(
+            self.budget_seconds is None or self.schedule is None,
+            "give either a budget or epochs, not both: a budget works the epochs out",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain containers, for a JSON file."""
+        return asdict(self)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted names of the settings in which two configurations differ, with both values."""
+    lines: list[str] = []
+    for name in sorted(old.keys() | new.keys()):
+        before, now = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            lines += differences(before, now, f"{prefix}{name}.")
+        elif before != now:
+            lines.append(f"{prefix}{name} ({before!r} there, {now!r} now)")
+    return lines

@@ -1,0 +1,396 @@
+"""From a backbone to a supernet, from a supernet to a choice, and from a choice to an ordinary network."""
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from dashnas.errors import ConversionError
+from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d
+from dashnas.ops.causal import CausalConv1d
+from dashnas.ops.relaxation import Relaxation
+from dashnas.space import Architecture, Candidate, SearchSpace, per_axis
+
+SHORTCUT_NAMES = ("shortcut", "downsample", "skip", "pool", "channel_match")
+"""A convolution whose qualified name contains one of these is taken for a shortcut and kept."""
+
+_AGGCONVS: dict[type[nn.Module], type[AggConv]] = {nn.Conv1d: AggConv1d, nn.Conv2d: AggConv2d}
+_SEVERAL_PLACES = "so that one choice would have to serve several places"
+_ANY_CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_Convolution = nn.Conv1d | nn.Conv2d
+
+
+@dataclass(frozen=True)
+class Searchable:
+    """A convolution that can become a mixture."""
+
+    map_shape: tuple[int, ...]
+    """Spatial shape of the layer's input."""
+    candidates: tuple[Candidate, ...]
+    """What the layer may become."""
+    dropped: tuple[Candidate, ...]
+    """Candidates of the search space that reach beyond the layer's own map."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion does with each convolution of a model."""
+
+    searchable: Mapping[str, Searchable]
+    """By layer name, in the model's order."""
+    kept: Mapping[str, str]
+    """Layer name to the reason why it stays as it is."""
+
+
+def find_searchable(
+    model: nn.Module,
+    space: SearchSpace,
+    sample: Tensor | tuple[Tensor, ...],
+    *,
+    depthwise: bool = False,
+    drop_beyond_map: bool = True,
+) -> Conversion:
+    """Tell which convolutions of a model can be searched, by running it once on a sample.
+
+    A convolution can be searched when it is a plain `Conv1d` or `Conv2d` with a weight of its own, has a
+    kernel larger than 1 and zero "same" padding (output = ceil(input / stride)), is no shortcut by its name,
+    is called once per forward pass, on a batch, and is not depthwise.
+
+    Args:
+        model: any module; it is left as it is.
+        space: the candidates of every layer.
+        sample: input of the model, or a tuple of inputs.
+        depthwise: search depthwise layers too.
+        drop_beyond_map: leave out candidates whose half reach is not smaller than the layer's own map, since
+            their outer taps would only see padding; the smallest candidate always stays. An axis of length 1
+            decides nothing, as every candidate is beyond it.
+
+    Raises:
+        ConversionError: the model fails on the sample, cannot be copied, or has no convolution to search.
+    """
+    uses = _observe(model, sample)
+    owners = _owners(model)
+    searchable: dict[str, Searchable] = {}
+    kept: dict[str, str] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, _ANY_CONVOLUTION):
+            continue
+        reason = _reason_to_keep(name, module, uses.get(name, []), owners, depthwise)
+        if reason:
+            kept[name] = reason
+        else:
+            map_shape = uses[name][0].input_shape[2:]
+            candidates = space.candidates()
+            fitting = _fitting(candidates, map_shape) if drop_beyond_map else candidates
+            searchable[name] = Searchable(map_shape, fitting, tuple(c for c in candidates if c not in fitting))
+    if not searchable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in kept.items()) or "it has no convolutions"
+        raise ConversionError(f"no convolution of this model can be searched ({reasons})")
+    return Conversion(searchable, kept)
+
+
+def to_supernet(
+    model: nn.Module,
+    space: SearchSpace,
+    sample: Tensor | tuple[Tensor, ...],
+    *,
+    strategy: str = "fourier",
+    relaxation: Relaxation | None = None,
+    separable: bool = False,
+    depthwise: bool = False,
+    drop_beyond_map: bool = True,
+    kernel_std: float | None = None,
+    strict: bool = False,
+) -> nn.Module:
+    """Copy a model with its convolutions exchanged for mixtures of the candidates of a search space.
+
+    `find_searchable` says which convolutions these are; the others stay as they are. Layer names do not
+    change.
+
+    Args:
+        model: any module with Conv1d or Conv2d; it is left as it is.
+        space: the candidates of every layer.
+        sample: input of the model, or a tuple of inputs; shows how large each layer's map is.
+        strategy: how to compute the mixtures, a name in `dashnas.ops.STRATEGIES`.
+        relaxation: from architecture parameters to mixture; None is a plain softmax.
+        separable: make layers with as many inputs as outputs depthwise, as the authors' code does by default;
+            the paper's formulas have full convolutions.
+        depthwise: search depthwise layers too.
+        drop_beyond_map: leave out candidates that reach beyond a layer's own map.
+        kernel_std: standard deviation of fresh kernels; None draws them as `torch.nn.Conv1d` does.
+        strict: refuse a model of which some convolution cannot be searched.
+
+    Raises:
+        ConversionError: the model fails on the sample or cannot be copied; no convolution can be searched;
+            or, with `strict`, not all of them.
+    """
+    conversion = find_searchable(model, space, sample, depthwise=depthwise, drop_beyond_map=drop_beyond_map)
+    if strict and conversion.kept:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in conversion.kept.items())
+        raise ConversionError(f"strict=True, but these convolutions cannot be searched: {reasons}")
+    supernet = _copied(model)
+    for name, layer in conversion.searchable.items():
+        conv = supernet.get_submodule(name)
+        assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+        make_depthwise = separable and conv.in_channels == conv.out_channels
+        mixture = _AGGCONVS[type(conv)](
+            conv.in_channels,
+            conv.out_channels,
+            layer.candidates,
+            stride=tuple(conv.stride),
+            groups=conv.in_channels if make_depthwise else conv.groups,
+            bias=conv.bias is not None,
+            strategy=strategy,
+            relaxation=relaxation,
+            kernel_std=kernel_std,
+        )
+        mixture.to(conv.weight).train(conv.training)
+        _copy_bias(conv, mixture)
+        supernet = _replaced(supernet, name, mixture)
+    return supernet
+
+
+def mixtures(supernet: nn.Module) -> dict[str, AggConv]:
+    """The relaxed layers of a supernet by name, in its order."""
+    return {name: module for name, module in supernet.named_modules() if isinstance(module, AggConv)}
+
+
+def discretise(supernet: nn.Module) -> Architecture:
+    """Take the candidate with the largest architecture parameter in each layer.
+
+    Raises:
+        ConversionError: the model is no supernet.
+
+    Reference: Shen et al. 2022, Algorithm 1.
+    """
+    layers = mixtures(supernet)
+    if not layers:
+        raise ConversionError("this model has no relaxed layers; make it a supernet with to_supernet first")
+    return Architecture({name: layer.choice() for name, layer in layers.items()})
+
+
+def derive(
+    model: nn.Module, architecture: Architecture, *, initialise: Callable[[nn.Module], object] | None = None
+) -> nn.Module:
+    """Copy a model with the chosen kernels in place: an ordinary network of plain convolutions.
+
+    The model may be the backbone, at any width, or the supernet; layer names do not change. Weights carry
+    over wherever their shape is unchanged, and from a supernet always; other kernels are drawn afresh.
+
+    Args:
+        model: a network with the layers that the architecture names; it is left as it is.
+        architecture: layer name to kernel size and dilation.
+        initialise: draws the weights of a convolution whose kernel has a new shape; its bias carries over all
+            the same. None leaves PyTorch's own.
+
+    Raises:
+        ConversionError: a layer that the model lacks, or that is no convolution whose kernel can be
+            exchanged; a mixture that lacks the choice, or that the architecture leaves out.
+        ConfigError: a choice for another number of axes than the layer has.
+    """
+    network = _copied(model)
+    modules, owners = dict(network.named_modules()), _owners(network)
+    if left_out := [name for name in mixtures(network) if name not in architecture]:
+        raise ConversionError(f"the architecture chooses nothing for the relaxed layers {left_out}")
+    for name, choice in architecture.items():
+        layer = modules.get(name)
+        if layer is None:
+            raise ConversionError(f"the architecture names layer {name!r}, but this model has no such layer")
+        if isinstance(layer, AggConv):
+            conv = _from_mixture(name, layer, choice)
+        elif not isinstance(layer, nn.Conv1d | nn.Conv2d):
+            raise ConversionError(
+                f"the architecture names layer {name!r}, which is a {type(layer).__name__}, no convolution"
+            )
+        elif reason := _reason_against_exchange(layer, owners):
+            raise ConversionError(f"the architecture names layer {name!r}, which must stay: {reason}")
+        else:
+            conv = _with_kernel(layer, choice, initialise)
+        network = _replaced(network, name, conv.train(layer.training))
+    return network
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The shapes at one call of a convolution, (batch, channels, *spatial)."""
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+def _observe(model: nn.Module, sample: Tensor | tuple[Tensor, ...]) -> dict[str, list[_Call]]:
+    """Run a copy of the model on the sample, and note the calls of each of its convolutions."""
+    calls: dict[str, list[_Call]] = {}
+
+    def recorder(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor], Tensor], None]:
+        def record(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor) -> None:
+            x = next(chain(args, kwargs.values()))
+            calls.setdefault(name, []).append(_Call(tuple(x.shape), tuple(output.shape)))
+
+        return record
+
+    inputs = sample if isinstance(sample, tuple) else (sample,)
+    probe = _copied(model).eval()  # a copy, since a forward pass may change more than training flags
+    for name, module in probe.named_modules():
+        if isinstance(module, _ANY_CONVOLUTION):
+            module.register_forward_hook(recorder(name), with_kwargs=True)
+    try:
+        with torch.no_grad():
+            probe(*inputs)
+    except Exception as error:  # whatever a model of somebody else's raises
+        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        raise ConversionError(f"the model fails on the sample of shape {shapes}: {error}") from error
+    return calls
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # whatever a part of somebody else's model raises
+        raise ConversionError(f"the model cannot be copied, and it is not to be changed itself: {error}") from error
+
+
+def _owners(model: nn.Module) -> Counter[int]:
+    """Under how many names each parameter is met: two for a module in two places, and for a shared weight."""
+    return Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+
+
+def _reason_to_keep(
+    name: str, conv: nn.Module, calls: list[_Call], owners: Mapping[int, int], depthwise: bool
+) -> str | None:
+    if reason := _reason_against_exchange(conv, owners):
+        return reason
+    if type(conv) not in _AGGCONVS:
+        return f"a {type(conv).__name__}, not a plain Conv1d or Conv2d"
+    assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+    if any(marker in name for marker in SHORTCUT_NAMES):
+        return "a shortcut by its name"
+    if set(conv.kernel_size) == {1}:
+        return "its kernel size is 1"
+    if not depthwise and conv.groups == conv.in_channels > 1:
+        return "depthwise; searched with depthwise=True"
+    if not calls:
+        return "not called in the forward pass"
+    if len(calls) > 1:
+        return f"called more than once, {_SEVERAL_PLACES}"
+    call = calls[0]
+    if len(call.input_shape) != len(conv.kernel_size) + 2:
+        return "its input has no batch axis"
+    before, after = call.input_shape[2:], call.output_shape[2:]
+    if after != tuple(math.ceil(n / stride) for n, stride in zip(before, conv.stride, strict=True)):
+        return f"its padding is not 'same': {before} becomes {after} at stride {tuple(conv.stride)}"
+    return None
+
+
+def _reason_against_exchange(conv: nn.Module, owners: Mapping[int, int]) -> str | None:
+    """Why no convolution with another kernel can stand in for this one."""
+    if isinstance(conv, LazyModuleMixin):
+        return "its number of channels is still open; call the model once before it is converted"
+    if "weight" not in conv._parameters:
+        return "its weight is computed from other parameters, as by weight_norm or pruning"
+    if type(conv) not in _AGGCONVS and not isinstance(conv, CausalConv1d):
+        return f"a {type(conv).__name__}, not a plain Conv1d or Conv2d"
+    assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+    if owners[id(conv.weight)] > 1:
+        return f"its weight is in use under more than one name, {_SEVERAL_PLACES}"
+    if conv.padding_mode != "zeros":
+        return f"its padding mode is {conv.padding_mode!r}, not zeros"
+    if not isinstance(conv, CausalConv1d) and _has_no_padding(conv):
+        return "it has no padding, as in an embedding of patches"
+    return None
+
+
+def _has_no_padding(conv: _Convolution) -> bool:
+    """Whether an axis with more than one tap goes without padding."""
+    if isinstance(conv.padding, str):
+        return conv.padding == "valid"
+    return any(size > 1 and width == 0 for size, width in zip(conv.kernel_size, conv.padding, strict=True))
+
+
+def _fitting(candidates: tuple[Candidate, ...], map_shape: tuple[int, ...]) -> tuple[Candidate, ...]:
+    """Candidates with taps on data along each axis that is longer than 1; at least one."""
+
+    def half_reach(candidate: Candidate) -> tuple[int, ...]:
+        return candidate.half_reach(len(map_shape))
+
+    smallest = min(candidates, key=lambda candidate: sum(half_reach(candidate)))
+    if set(map_shape) == {1}:
+        return (smallest,)
+    fitting = tuple(
+        candidate
+        for candidate in candidates
+        if all(reach < n for reach, n in zip(half_reach(candidate), map_shape, strict=True) if n > 1)
+    )
+    return fitting or (smallest,)
+
+
+def _replaced(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
+    """The model with one module exchanged in place; the module itself where it is the whole model."""
+    if not name:
+        return module
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, module)
+    return model
+
+
+def _with_kernel(
+    conv: _Convolution, choice: Candidate, initialise: Callable[[nn.Module], object] | None
+) -> _Convolution:
+    new: _Convolution
+    if isinstance(conv, CausalConv1d):
+        (kernel_size,), (dilation,) = per_axis(choice.kernel_size, 1), per_axis(choice.dilation, 1)
+        new = type(conv)(
+            conv.in_channels,
+            conv.out_channels,
+            kernel_size,
+            dilation=dilation,
+            groups=conv.groups,
+            bias=conv.bias is not None,
+        )
+    else:
+        new = _same_convolution(conv, choice, len(conv.kernel_size))
+    new.to(conv.weight)
+    if new.weight.shape == conv.weight.shape:
+        new.load_state_dict(conv.state_dict())
+        return new
+    if initialise is not None:
+        initialise(new)
+    _copy_bias(conv, new)
+    return new
+
+
+def _from_mixture(name: str, layer: AggConv, choice: Candidate) -> _Convolution:
+    if choice not in layer.candidates:
+        raise ConversionError(
+            f"layer {name!r} has no candidate {choice}; it has {', '.join(map(str, layer.candidates))}"
+        )
+    new = _same_convolution(layer, choice, layer.spatial_dims).to(layer.kernel_of(choice))
+    new.weight.data.copy_(layer.kernel_of(choice))
+    _copy_bias(layer, new)
+    return new
+
+
+def _same_convolution(like: _Convolution | AggConv, choice: Candidate, spatial_dims: int) -> _Convolution:
+    """A fresh convolution with the chosen kernel and "same" padding, otherwise like the given layer."""
+    conv_type: Callable[..., _Convolution] = nn.Conv1d if spatial_dims == 1 else nn.Conv2d
+    return conv_type(
+        like.in_channels,
+        like.out_channels,
+        per_axis(choice.kernel_size, spatial_dims),
+        stride=like.stride,
+        padding=choice.half_reach(spatial_dims),
+        dilation=per_axis(choice.dilation, spatial_dims),
+        groups=like.groups,
+        bias=like.bias is not None,
+    )
+
+
+def _copy_bias(source: _Convolution | AggConv, target: _Convolution | AggConv) -> None:
+    if source.bias is not None and target.bias is not None:
+        target.bias.data.copy_(source.bias)

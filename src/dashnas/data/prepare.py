@@ -1,0 +1,141 @@
+"""From what the user has to parts that a network can be trained, chosen and scored on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dashnas.data.arrays import SUFFIXES
+from dashnas.data.checks import (
+    check_binary,
+    check_classes,
+    check_groups,
+    check_masks,
+    check_numbers,
+    check_same_targets,
+    check_spread,
+)
+from dashnas.data.config import DataConfig
+from dashnas.data.describe import describe
+from dashnas.data.divide import divide, join_development
+from dashnas.data.fingerprint import fingerprint
+from dashnas.data.fit_normaliser import fit_normaliser
+from dashnas.data.inputs import Layout, check_finite, check_same_layout, layout_near_misses, read_layout
+from dashnas.data.kinds import KindReading, kind_near_misses, read_kind
+from dashnas.data.normalise import Normaliser
+from dashnas.data.parts import Part, SealedTest
+from dashnas.data.source import read_source
+from dashnas.data.spec import DataSpec, TargetKind
+from dashnas.data.split import Indices
+from dashnas.data.tables import Table
+from dashnas.data.targets import class_names
+from dashnas.errors import DataError
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A data set that was read, checked, divided and made ready to be normalised."""
+
+    spec: DataSpec
+    """What a network must take and give."""
+    normaliser: Normaliser
+    """From the training part alone."""
+    train: Part
+    """What is trained on while choosing."""
+    validation: Part
+    """What is chosen by."""
+    development: Part
+    """Training and validation samples together, for the last training; nothing is copied."""
+    test: SealedTest | None
+    """What the final score is measured on; None without a test part."""
+    reading: tuple[str, ...]
+    """Lines that tell the user how the data were read."""
+    warnings: tuple[str, ...]
+    """What can be used but looks mistaken."""
+    fingerprint: str
+    """Digest of the content, the same as long as the data are."""
+
+
+def prepare(source: Any, config: DataConfig, *, seed: int) -> PreparedData:
+    """Read a data set, refuse what cannot be learned from, and divide it.
+
+    Args:
+        source: a path to an `.npz` or `.csv` file or to a folder of `.npy` files; a dict of arrays; a pair
+            (x, y) of arrays or tensors; a torch Dataset, or a dict of Datasets by part.
+        config: what cannot be seen in the arrays.
+        seed: decides the split where parts are not given; the same seed gives the same one.
+
+    Raises:
+        DataError: the data cannot be read or learned from; the message says why and how to mend it.
+    """
+    read = read_source(source)
+    tables = read.tables
+    layout = _check_inputs(tables, config)
+    replaced = sum(check_finite(t, "x" + SUFFIXES[p], impute=config.impute) for p, t in tables.items())
+    check_same_targets(tables)
+    has_mask = any("mask" in table.names for table in tables.values())
+    if has_mask:
+        check_masks(tables, layout.spatial_shape)
+    kind = read_kind(tables["train"], layout.spatial_shape, config.target)
+    if has_mask and not kind.kind.is_dense:
+        raise DataError(
+            f"there is a mask, but y is {kind.kind.value} ({kind.why}), which has no masked positions; "
+            "expected a target per position: take the mask out, or rename it to let it travel along"
+        )
+    spec, warnings = _check_targets(tables, layout, kind)
+    warnings = [*read.warnings, *layout_near_misses(tables["train"].shape("x"), layout), *warnings]
+    warnings += check_groups(tables)
+    rows, how = divide(tables, spec, config, seed)
+    development_table, development_rows = join_development(tables, rows, spec)
+    normaliser, constant = fit_normaliser(tables["train"], rows["train"], spec, impute=config.impute)
+
+    def part(table: Table, indices: Indices) -> Part:
+        return Part(table, indices, spec, normaliser, impute=config.impute)
+
+    own = {name: part(tables.get(name, tables["train"]), indices) for name, indices in rows.items()}
+    return PreparedData(
+        spec=spec,
+        normaliser=normaliser,
+        train=own["train"],
+        validation=own["validation"],
+        development=part(development_table, development_rows),
+        test=SealedTest(own["test"]) if "test" in own else None,
+        reading=describe(read.origin, tables, layout, kind, spec, own, how, replaced),
+        warnings=(*warnings, *constant),
+        fingerprint=fingerprint(tables),
+    )
+
+
+def _check_inputs(tables: Mapping[str, Table], config: DataConfig) -> Layout:
+    for part, table in tables.items():
+        least = 2 if part == "train" else 1
+        if len(table) < least:
+            found = "1 sample" if len(table) == 1 else "no samples"
+            raise DataError(
+                f"x{SUFFIXES[part]} holds {found}, shape {table.shape('x')}; expected a row per sample, "
+                f"at least {least}"
+            )
+    layout = read_layout(tables["train"], "x", images=config.images)
+    for part, table in tables.items():
+        key = "x" + SUFFIXES[part]
+        check_same_layout(layout, read_layout(table, key, images=config.images), key)
+    return layout
+
+
+def _check_targets(tables: Mapping[str, Table], layout: Layout, kind: KindReading) -> tuple[DataSpec, list[str]]:
+    classes = None
+    if kind.kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
+        classes = class_names(check_classes(tables, kind.kind))
+    spec = DataSpec(
+        channels=layout.channels,
+        spatial_shape=layout.spatial_shape,
+        target_kind=kind.kind,
+        outputs=kind.outputs if classes is None else len(classes),
+        classes=classes,
+    )
+    warnings = kind_near_misses(tables["train"], spec)
+    if kind.kind.is_regression:
+        check_numbers(tables)
+    elif classes is None:
+        check_binary(tables)
+        warnings += check_spread(tables, spec)
+    return spec, warnings

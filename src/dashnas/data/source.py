@@ -1,0 +1,96 @@
+"""Whatever the user has - a path, arrays, a torch Dataset - as one table of samples per part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from dashnas.data.arrays import SUFFIXES, tables_from_arrays
+from dashnas.data.csv_table import read_csv
+from dashnas.data.files import read_folder, read_npy, read_npz
+from dashnas.data.spec import DataSpec
+from dashnas.data.tables import Table
+from dashnas.data.torch_dataset import table_from_dataset
+from dashnas.errors import DataError, unknown_name
+
+_PART_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Samples as they lie, not yet checked beyond having as many rows in every column."""
+
+    tables: dict[str, Table]
+    """By part: train, and validation and test where they were given."""
+    origin: str
+    """Where they come from, for messages."""
+    warnings: tuple[str, ...] = ()
+    """What looks mistaken, but can be used."""
+
+
+def read_source(source: Any, *, trained: DataSpec | None = None) -> Source:
+    """Find the samples.
+
+    Args:
+        source: a path to an `.npz` file, a `.csv` file or a folder of `.npy` files; a dict of arrays; a pair
+            (x, y); a torch Dataset, or a dict of them by part. To predict also x alone.
+        trained: what a trained model takes; targets are then not needed. None when training.
+
+    Raises:
+        DataError: there is nothing there, or it cannot be read.
+    """
+    if isinstance(source, str | Path):
+        return _from_path(Path(source).expanduser(), trained)
+    if isinstance(source, Dataset):
+        table = table_from_dataset(source, "the dataset", targets=trained is None)
+        return Source({"train": table}, "the dataset")
+    if isinstance(source, Mapping):
+        return _from_mapping(source, targets=trained is None)
+    if isinstance(source, tuple) and len(source) == 2:
+        return _from_mapping({"x": source[0], "y": source[1]}, targets=trained is None)
+    if trained is not None and hasattr(source, "shape"):
+        return _from_mapping({"x": source}, targets=False)
+    raise DataError(
+        f"cannot read data from {type(source).__name__}; expected a path, a dict of arrays, "
+        "a pair (x, y) or a torch Dataset"
+    )
+
+
+def _from_path(path: Path, trained: DataSpec | None) -> Source:
+    if not path.exists():
+        raise DataError(f"{path} does not exist; expected an .npz file, a .csv file or a folder of .npy files")
+    try:
+        if path.is_dir():
+            arrays = read_folder(path)
+        elif path.suffix.lower() == ".csv":
+            arrays = read_csv(path, length=None if trained is None else trained.spatial_shape[-1])
+        elif path.suffix.lower() == ".npy" and trained is not None:
+            arrays = {"x": read_npy(path)}
+        else:
+            arrays = read_npz(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    tables, warnings = tables_from_arrays(arrays, str(path), targets=trained is None)
+    return Source(tables, str(path), tuple(warnings))
+
+
+def _from_mapping(mapping: Mapping[Any, Any], *, targets: bool) -> Source:
+    if mapping and all(isinstance(value, Dataset) for value in mapping.values()):
+        return _from_datasets(mapping, targets=targets)
+    tables, warnings = tables_from_arrays(mapping, "the arrays given", targets=targets)
+    return Source(tables, "the arrays given", tuple(warnings))
+
+
+def _from_datasets(datasets: Mapping[str, Dataset[Any]], *, targets: bool) -> Source:
+    for name in datasets:
+        if name not in _PART_NAMES:
+            raise DataError(unknown_name("part", str(name), SUFFIXES))
+    tables = {
+        _PART_NAMES[name]: table_from_dataset(dataset, f"the {name} dataset", targets=targets)
+        for name, dataset in datasets.items()
+    }
+    if "train" not in tables:
+        raise DataError(f"no 'train' dataset among {', '.join(tables)}; it is the one that is learned from")
+    return Source(tables, "the datasets")

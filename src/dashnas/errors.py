@@ -1,0 +1,44 @@
+"""The errors that dashnas raises on purpose: each says what was wrong, what was expected and how to mend it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class DashnasError(Exception):
+    """Base of every error that dashnas raises on purpose."""
+
+
+class UserError(DashnasError, ValueError):
+    """Something that was handed to dashnas cannot be used; the command line exits with code 2 on it."""
+
+
+class DataError(UserError):
+    """Arrays or files that cannot be read or cannot be learned from."""
+
+
+class ConfigError(UserError):
+    """A setting that makes no sense, alone or together with another."""
+
+
+class ConversionError(UserError):
+    """A model whose convolutions cannot be exchanged as asked."""
+
+
+class RunError(UserError):
+    """A run directory that is missing, damaged, or belongs to another configuration."""
+
+
+class SealedTestError(DashnasError, RuntimeError):
+    """The test part was touched before the final evaluation opened it."""
+
+
+class StorageError(DashnasError, OSError):
+    """A file could not be written; what was there before is untouched."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not in a registry: the known names, and the nearest one."""
+    names = sorted(known)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    return f"unknown {what} {name!r}{hint} Known: {', '.join(names)}"

@@ -1,0 +1,50 @@
+"""Predictions and scores of a trained network, on the original scale of the targets and over a whole part."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dashnas.data.normalise import Normaliser
+from dashnas.data.parts import Part, SealedTest
+from dashnas.metrics import Metric, Score, score
+
+
+def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser, device: torch.device) -> np.ndarray:
+    """The network's outputs, regression values decoded to their original scale.
+
+    Args:
+        network: takes (batch, channels, *spatial).
+        inputs: batches of normalised inputs.
+        normaliser: decodes regression values; leaves logits as they are.
+        device: where to compute.
+
+    Returns:
+        (samples, outputs) or (samples, outputs, *spatial), float32.
+    """
+    network.to(device).eval()
+    with torch.inference_mode():
+        outputs = [normaliser.decode_target(network(x.to(device))).float().cpu() for x in inputs]
+    return torch.cat(outputs).numpy()
+
+
+def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int, device: torch.device) -> float:
+    """The metric's value of a network on a part, without an interval."""
+    return metric.compute(_predict_part(network, part, batch_size, device), part.targets(), part.mask())
+
+
+def final_scores(
+    networks: dict[str, nn.Module], test: SealedTest, metric: Metric, *, batch_size: int, device: torch.device
+) -> dict[str, Score]:
+    """Open the test part, once everything is chosen, and score each network on it with a 95 % interval."""
+    part = test.open()
+    return {
+        name: score(metric, _predict_part(network, part, batch_size, device), part.targets(), part.mask())
+        for name, network in networks.items()
+    }
+
+
+def _predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:
+    inputs = (batch.x for batch in part.batches(batch_size, device))
+    return predict(network, inputs, part.normaliser, device)

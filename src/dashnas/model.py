@@ -1,0 +1,152 @@
+"""A trained network as people take it away: saved, loaded again, asked for predictions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from dashnas.backbones import build_backbone
+from dashnas.convert import derive
+from dashnas.data.normalise import Normaliser
+from dashnas.data.spec import DataSpec, TargetKind
+from dashnas.errors import RunError
+from dashnas.evaluate import predict
+from dashnas.runs import read_json, write_json
+from dashnas.space import Architecture
+from dashnas.storage import atomic_file
+
+FORMAT = 1
+"""Version of `config.json`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """Which backbone a network is, up to kernel sizes and dilations."""
+
+    backbone: str
+    """A name in `dashnas.backbones.BACKBONES`."""
+    width: int | None = None
+    """Channels of its first stage; None is the backbone's own."""
+    official: bool = False
+    """With the accidents of the authors' code."""
+
+    def build(self, spec: DataSpec, architecture: Architecture | None = None, *, dropout: float = 0.0) -> nn.Module:
+        """A fresh network: the untouched backbone, or the one derived by an architecture."""
+        network = build_backbone(self.backbone, spec, width=self.width, dropout=dropout, official=self.official)
+        return network if architecture is None else derive(network, architecture)
+
+    def build_for_search(self, spec: DataSpec) -> nn.Module:
+        """A fresh backbone whose convolutions can be searched."""
+        return build_backbone(self.backbone, spec, width=self.width, official=self.official, for_search=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A trained network with all that is needed to feed it and to read its answers."""
+
+    network: nn.Module
+    topology: Topology
+    architecture: Architecture | None
+    """None is the untouched backbone."""
+    spec: DataSpec
+    normaliser: Normaliser
+
+    def save(self, folder: Path) -> None:
+        """Write `model.safetensors` and `config.json`."""
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        with atomic_file(folder / "model.safetensors") as file:
+            file.write(save(weights))
+        write_json(
+            folder / "config.json",
+            {
+                "format": FORMAT,
+                "dashnas": version("dashnas"),
+                "backbone": self.topology.backbone,
+                "width": self.topology.width,
+                "official": self.topology.official,
+                "architecture": None if self.architecture is None else self.architecture.to_json(),
+                "data": self.spec.to_json(),
+                "normaliser": self.normaliser.to_json(),
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: missing, damaged, or of a later version.
+        """
+        content = read_json(folder / "config.json")
+        try:
+            if content["format"] > FORMAT:
+                raise RunError(f"{folder} was saved by a later dashnas ({content['dashnas']}); upgrade to read it")
+            topology = Topology(backbone=content["backbone"], width=content["width"], official=content["official"])
+            chosen = content["architecture"]
+            architecture = None if chosen is None else Architecture.from_json(chosen)
+            spec = DataSpec.from_json(content["data"])
+            normaliser = Normaliser.from_json(content["normaliser"])
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, RunError):
+                raise
+            raise RunError(f"{folder / 'config.json'} is damaged: {error!r}") from error
+        network = topology.build(spec, architecture)
+        path = folder / "model.safetensors"
+        try:
+            network.load_state_dict(load_file(path))
+        except FileNotFoundError as error:
+            raise RunError(f"{folder} has no model.safetensors; has the run been finished?") from error
+        except (SafetensorError, RuntimeError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(
+                f"{path} is damaged or does not belong to {folder / 'config.json'} ({reason}); copy it again, "
+                "or run dashnas fit again"
+            ) from error
+        network.eval()
+        return cls(network=network, topology=topology, architecture=architecture, spec=spec, normaliser=normaliser)
+
+    def predict(self, inputs: Iterable[Tensor], device: torch.device | str = "cpu") -> dict[str, np.ndarray]:
+        """Answers in the user's own terms.
+
+        Args:
+            inputs: batches of normalised inputs, as `dashnas.data.read_inputs` gives them.
+            device: where to compute.
+
+        Returns:
+            For classes `label` (samples, ...) in the user's names and `probability` (samples, classes, ...); for
+            labels and binary maps `label` of 0 and 1 and `probability`; for regression `prediction`, on the
+            original scale. Axes of length one are left out where there is just one value.
+        """
+        outputs = predict(self.network, inputs, self.normaliser, torch.device(device))
+        kind = self.spec.target_kind
+        if kind.is_regression:
+            return {"prediction": outputs[:, 0] if self.spec.outputs == 1 else outputs}
+        logits = torch.from_numpy(outputs)
+        if kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
+            label = outputs.argmax(axis=1)
+            names = label if self.spec.classes is None else np.array(self.spec.classes)[label]
+            return {"label": names, "probability": logits.softmax(dim=1).numpy()}
+        probability = logits.sigmoid().numpy()
+        probability = probability[:, 0] if kind is TargetKind.DENSE_BINARY else probability
+        return {"label": (probability > 0.5).astype(np.int64), "probability": probability}
+
+
+def load_result(folder: Path) -> dict[str, Any]:
+    """The `result.json` of a finished run.
+
+    Raises:
+        RunError: the folder is no run, or the run is not finished.
+    """
+    if not (folder / "run.json").exists():
+        raise RunError(f"{folder} is not a run of dashnas fit (it has no run.json)")
+    if not (folder / "result.json").exists():
+        raise RunError(f"the run {folder} is not finished; give its dashnas fit command again to go on")
+    content: dict[str, Any] = read_json(folder / "result.json")
+    return content

@@ -1,0 +1,215 @@
+"""From what the user asked for and what the data are to the settings of every phase."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dashnas.backbones import default_backbone, paper_width
+from dashnas.config import (
+    FitConfig,
+    LearningRateSchedule,
+    Recipe,
+    RetrainConfig,
+    Schedule,
+    SearchConfig,
+    TuneConfig,
+    Tuner,
+)
+from dashnas.data.config import DataConfig
+from dashnas.data.spec import DataSpec, TargetKind
+from dashnas.errors import ConfigError, unknown_name
+from dashnas.space import Architecture, SearchSpace
+from dashnas.training import steps_per_epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user may ask for; None leaves a setting to the preset or to the data."""
+
+    preset: str = "default"
+    """`default`, `quick` or `paper`."""
+    seed: int = 0
+    """Of every random draw."""
+    budget_seconds: float | None = None
+    """Wall time for the whole run; epochs and trials are worked out once, after timing a few steps."""
+    epochs: int | None = None
+    """Of the final training; search and tuning get half as many."""
+    search_epochs: int | None = None
+    """Of the search."""
+    tune_trials: int | None = None
+    """Recipes to try."""
+    tune_epochs: int | None = None
+    """Of each recipe."""
+    schedule: Schedule | None = None
+    """All of these at once, such as the schedule of another run that is to be repeated."""
+    metric: str | None = None
+    """What validation and test are scored with."""
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
+    """Weights of the classes (or of the labels' positives) in the loss."""
+    backbone: str | None = None
+    """Fixed topology: `wrn`, `resnet1d`, `tcn`."""
+    width: int | None = None
+    """Channels of the backbone's first stage, in search and training."""
+    kernel_sizes: tuple[int | tuple[int, ...], ...] | None = None
+    """What the search may choose from."""
+    dilations: tuple[int | tuple[int, ...], ...] | None = None
+    """What the search may choose from."""
+    separable: bool | None = None
+    """Depthwise mixtures where inputs equal outputs, as in the authors' code."""
+    batch_size: int | None = None
+    """Samples of a training step."""
+    learning_rate: float | None = None
+    """Of the recipe that tuning starts from."""
+    weight_decay: float | None = None
+    """Of the recipe that tuning starts from."""
+    dropout: float | None = None
+    """Of the recipe that tuning starts from."""
+    data: DataConfig = DataConfig()
+    """How the data are read and split."""
+    architecture: Architecture | None = None
+    """Skip the search and take this."""
+    device: str = "cpu"
+    """A PyTorch device."""
+    threads: int | None = None
+    """Threads of the CPU."""
+
+    def __post_init__(self) -> None:
+        # The data are divided with it before there is a FitConfig, which checks all other settings.
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
+
+
+def resolve(options: Options, spec: DataSpec, samples: int) -> FitConfig:
+    """The settings of every phase.
+
+    Args:
+        options: what the user asked for.
+        spec: what the data are.
+        samples: size of the training part.
+
+    Raises:
+        ConfigError: an unknown preset, or settings that contradict each other.
+    """
+    if options.preset not in PRESETS:
+        raise ConfigError(unknown_name("preset", options.preset, PRESETS))
+    config = PRESETS[options.preset](spec, samples)
+    recipe = {n: getattr(options, n) for n in ("learning_rate", "weight_decay", "dropout")}
+    chosen = {n: getattr(options, n) for n in ("batch_size", "width", "backbone") if getattr(options, n) is not None}
+    config = replace(
+        config,
+        **chosen,
+        preset=options.preset,
+        seed=options.seed,
+        metric=options.metric,
+        class_weights=options.class_weights,
+        data=options.data,
+        space=_space(options, spec),
+        recipe=replace(config.recipe, **{n: v for n, v in recipe.items() if v is not None}),
+        search=config.search if options.separable is None else replace(config.search, separable=options.separable),
+        budget_seconds=options.budget_seconds,
+        device=options.device,
+        threads=options.threads,
+    )
+    if options.width is not None:
+        config = replace(config, search_width=None)
+    return replace(config, schedule=_schedule(options, config, samples))
+
+
+def _space(options: Options, spec: DataSpec) -> SearchSpace:
+    space = SearchSpace.for_dims(spec.spatial_dims)
+    chosen = {n: getattr(options, n) for n in ("kernel_sizes", "dilations") if getattr(options, n) is not None}
+    return replace(space, **chosen)
+
+
+def _schedule(options: Options, config: FitConfig, samples: int) -> Schedule | None:
+    """What was given, completed by what the size of the data suggests; None leaves everything to the budget."""
+    names = ("epochs", "search_epochs", "tune_trials", "tune_epochs")
+    given = [name for name in names if getattr(options, name) is not None]
+    if options.schedule is not None:
+        if given or options.budget_seconds is not None:
+            raise ConfigError("a schedule says all epochs and trials; give no budget and no epochs beside it")
+        return options.schedule
+    if options.budget_seconds is not None:
+        if given:
+            raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
+        return None
+    usual = config.schedule or _usual_schedule(options.preset, config, samples)
+    if options.epochs is not None:
+        half = max(math.ceil(options.epochs / 2), 1)
+        usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
+    overrides = {n: getattr(options, n) for n in names[1:] if getattr(options, n) is not None}
+    schedule = replace(usual, **overrides)
+    return replace(schedule, search_epochs=0) if options.architecture is not None else schedule
+
+
+def _usual_schedule(preset: str, config: FitConfig, samples: int) -> Schedule:
+    """Epochs that come to about the same number of training steps on data sets of any size."""
+    steps, fewest, most, trials = (600, 10, 60, 1) if preset == "quick" else (2500, 20, 120, 8)
+    epochs = min(max(round(steps / steps_per_epoch(samples, config.batch_size)), fewest), most)
+    half = math.ceil(epochs / 2)
+    return Schedule(search_epochs=half, tune_trials=trials, tune_epochs=half, retrain_epochs=epochs)
+
+
+def _default(spec: DataSpec, samples: int) -> FitConfig:
+    width = 64 if spec.spatial_dims == 1 else 16
+    return FitConfig(
+        backbone=default_backbone(spec),
+        width=width,
+        batch_size=_batch_size(samples),
+        retrain=RetrainConfig(clip=1.0),
+    )
+
+
+def _quick(spec: DataSpec, samples: int) -> FitConfig:
+    return replace(_default(spec, samples), width=16)
+
+
+def _paper(spec: DataSpec, samples: int) -> FitConfig:
+    """The paper's settings; gradient scaling, initialisation and subsets of the tuning are the authors' code's.
+
+    Convolutions are full, as in the paper's formulas; the code has depthwise ones by default.
+
+    Reference: Shen et al. 2022, Section 3.3 and Appendix A.5.
+    """
+    dense, signals = spec.target_kind.is_dense, spec.spatial_dims == 1
+    rate = 0.01 if dense else 0.1
+    num_classes = spec.outputs if spec.target_kind in (TargetKind.CLASSES, TargetKind.MULTI_LABEL) else 1
+    batches = steps_per_epoch(samples, 64)
+    ratio = next((r for limit, r in ((50, 0.2), (100, 0.1), (500, 0.05)) if batches < limit), 0.01)
+    milestones = (30, 60, 90, 120, 160) if signals else (60, 120, 160)
+    width = paper_width(num_classes) if signals else 64
+    return FitConfig(
+        backbone=default_backbone(spec),
+        width=width,
+        search_width=width if signals else 16,
+        batch_size=min(64, max(samples // 2, 2)),
+        search=SearchConfig(
+            learning_rate=rate,
+            arch_learning_rate=rate / 2,
+            schedule=LearningRateSchedule(shape="steps", milestones=(60,)),
+            subsample=0.2,
+            arch_grad_norm=0.01,
+            size_penalty=1e-5,
+            drop_beyond_map=False,
+            kernel_std=0.01,
+        ),
+        recipe=Recipe(learning_rate=rate),
+        tune=TuneConfig(tuner=Tuner.GRID, subsample=ratio),
+        retrain=RetrainConfig(schedule=LearningRateSchedule(shape="steps", milestones=milestones)),
+        schedule=Schedule(search_epochs=100, tune_trials=24, tune_epochs=80, retrain_epochs=200),
+    )
+
+
+def _batch_size(samples: int) -> int:
+    """The largest power of two that is at most a quarter of the samples, from 16 to 64."""
+    power = int(2 ** math.floor(math.log2(max(samples / 4, 1))))
+    return min(max(power, 16), 64)
+
+
+PRESETS: dict[str, Callable[[DataSpec, int], FitConfig]] = {
+    "default": _default,
+    "quick": _quick,
+    "paper": _paper,
+}
+"""Settings to start from, by name, made for the data."""

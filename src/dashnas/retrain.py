@@ -1,0 +1,81 @@
+"""Training an ordinary network from scratch under a recipe: the last phase, and each trial of the tuning."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from dashnas.config import Recipe, RetrainConfig
+from dashnas.data.parts import Part
+from dashnas.losses import Loss
+from dashnas.training import Phase, Session, sgd, train
+
+
+def retrain_phase(
+    name: str,
+    network: nn.Module,
+    part: Part,
+    loss: Loss,
+    recipe: Recipe,
+    config: RetrainConfig,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    subsample: float = 1.0,
+    after_epoch: Callable[[int], dict[str, Any]] | None = None,
+) -> Phase:
+    """The training of one network, as a phase to run or to time."""
+    group = {
+        "params": list(network.parameters()),
+        "lr": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+    }
+    return Phase(
+        name=name,
+        model=network,
+        optimiser=sgd([group], recipe.momentum),
+        schedule=config.schedule,
+        part=part,
+        loss=loss,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        subsample=subsample,
+        clip=config.clip,
+        after_epoch=after_epoch,
+    )
+
+
+def retrain(
+    name: str,
+    network: nn.Module,
+    part: Part,
+    loss: Loss,
+    recipe: Recipe,
+    config: RetrainConfig,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    session: Session,
+) -> float:
+    """Train a network to the last epoch, whose weights it keeps.
+
+    Args:
+        name: of the phase, in events and checkpoints.
+        network: trained in place.
+        part: what it is trained on.
+        loss: what its weights descend.
+        recipe: learning rate and the like.
+        config: schedule and clipping.
+        epochs: passes over the part.
+        batch_size: samples of a step.
+        seed: of order and dropout.
+        session: where it runs.
+
+    Returns:
+        The seconds it took, resumed parts included.
+    """
+    phase = retrain_phase(name, network, part, loss, recipe, config, epochs=epochs, batch_size=batch_size, seed=seed)
+    return train(phase, session).seconds

@@ -1,0 +1,48 @@
+"""Files that are either whole or not there."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dashnas.errors import StorageError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file to write beside its place, moved there once it is whole and on disk.
+
+    Args:
+        path: what to write or replace; missing folders are made.
+
+    Raises:
+        StorageError: it cannot be written, for example on a full disk; what was there before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    except RuntimeError as error:
+        if "PytorchStreamWriter" not in str(error):  # what torch.save makes of a failed write
+            raise
+        raise storage_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def storage_error(path: Path, error: Exception) -> StorageError:
+    """The error that tells of a failed write."""
+    reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+    return StorageError(
+        f"cannot write {path}: {reason}. What was saved before is whole; "
+        "make room there or choose another place, then give the same command again"
+    )

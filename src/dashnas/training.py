@@ -1,0 +1,212 @@
+"""One phase of training, as it runs in search, tuning and retraining alike: steps, checkpoints, events.
+
+Every step is a function of the state before it and of (seed, epoch, step) alone: order of the samples, dropout and
+noise are drawn from seeds derived from these. So a run that is killed and resumed takes the same steps as one that
+is not, and a checkpoint needs no state of any generator.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dashnas.config import LearningRateSchedule
+from dashnas.data.parts import Part
+from dashnas.errors import DashnasError
+from dashnas.losses import Loss
+from dashnas.progress import Reporter
+from dashnas.runs import CheckpointClock, Run
+from dashnas.seeding import derive_seed, isolated_rng
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user asked to stop; the step was finished and its state saved."""
+
+
+class DivergedError(DashnasError, ArithmeticError):
+    """The training loss is no longer a finite number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Where a phase runs and whom it tells."""
+
+    run: Run
+    reporter: Reporter
+    device: torch.device
+    stop_requested: Callable[[], bool] = lambda: False
+    """Asked after each step."""
+
+
+@dataclass(kw_only=True)
+class Phase:
+    """What one phase trains, and how."""
+
+    name: str
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: LearningRateSchedule
+    part: Part
+    loss: Loss
+    epochs: int
+    batch_size: int
+    seed: int
+    subsample: float = 1.0
+    """Share of the batches that each epoch visits."""
+    clip: float | None = None
+    """Largest norm of all gradients together."""
+    shape_gradients: Callable[[], None] | None = None
+    """Called between the backward pass and the clipping."""
+    after_epoch: Callable[[int], dict[str, Any]] | None = None
+    """Called after each epoch with its index; what it returns joins the epoch's event. {"stop": True} ends the
+    phase."""
+
+
+@dataclass
+class Progress:
+    """How far a phase is; saved with its checkpoint."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    samples: int = 0
+    finished: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """What `after_epoch` returned, by epoch."""
+
+
+def train(phase: Phase, session: Session) -> Progress:
+    """Train to the end of the phase, from its last checkpoint if there is one.
+
+    Raises:
+        Interrupted: a stop was requested; the state is saved.
+        DivergedError: the loss of an epoch is not finite.
+    """
+    model, device = phase.model.to(session.device), session.device
+    progress = _resume(phase, session)
+    clock = CheckpointClock()
+    steps = steps_per_epoch(len(phase.part), phase.batch_size, phase.subsample)
+    session.reporter.begin(phase.name, phase.epochs * steps, progress.epoch * steps + progress.step)
+    started = time.monotonic() - progress.seconds
+    with isolated_rng(device):
+        while progress.epoch < phase.epochs and not progress.finished:
+            model.train()
+            order = _order(phase, progress.epoch)
+            # Sums stay on the device, so that a step does not wait for the one before.
+            loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=device)
+            for step in range(progress.step, steps):
+                set_rates(phase, progress.epoch, step / steps)
+                torch.manual_seed(derive_seed(phase.seed, progress.epoch, step))
+                loss_sum += take_step(phase, order[step], device).double() * len(order[step])
+                progress.samples += len(order[step])
+                progress.step = step + 1
+                session.reporter.advance()
+                stop = session.stop_requested()
+                if stop or clock.is_due():
+                    progress.loss_sum = loss_sum.item()
+                    _save(phase, session, progress, started)
+                if stop:
+                    raise Interrupted
+            _finish_epoch(phase, session, progress, loss_sum.item() / progress.samples, time.monotonic() - started)
+    progress.finished = True
+    _save(phase, session, progress, started)
+    session.reporter.end()
+    return progress
+
+
+def take_step(phase: Phase, indices: np.ndarray, device: torch.device) -> Tensor:
+    """One step of gradient descent on the samples at `indices`; the loss before it, a scalar on the device."""
+    batch = phase.part.batch(indices, device)
+    loss = phase.loss(phase.model(batch.x), batch)
+    phase.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if phase.shape_gradients is not None:
+        phase.shape_gradients()
+    if phase.clip is not None:
+        torch.nn.utils.clip_grad_norm_(phase.model.parameters(), phase.clip)
+    phase.optimiser.step()
+    return loss.detach()
+
+
+def set_rates(phase: Phase, epoch: int, share_of_epoch: float) -> None:
+    """Set the learning rate of every parameter group."""
+    factor = rate_factor(phase.schedule, epoch, share_of_epoch, phase.epochs)
+    for group in phase.optimiser.param_groups:
+        group["lr"] = group["initial_lr"] * factor
+
+
+def steps_per_epoch(samples: int, batch_size: int, subsample: float = 1.0) -> int:
+    """Batches of an epoch: all of them, or int(subsample * batches) + 1 as in the authors' code."""
+    full, rest = divmod(samples, batch_size)
+    # A last batch of one sample is left out: batch normalisation needs two.
+    batches = max(full + (rest > 1), 1)
+    return batches if subsample == 1 else min(int(subsample * batches) + 1, batches)
+
+
+def rate_factor(schedule: LearningRateSchedule, epoch: int, share_of_epoch: float, epochs: int) -> float:
+    """What the start learning rate is multiplied by, `share_of_epoch` into an epoch."""
+    if schedule.shape == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (epoch + share_of_epoch) / epochs))
+    return schedule.factor ** sum(milestone <= epoch for milestone in schedule.milestones)
+
+
+def sgd(groups: list[dict[str, Any]], momentum: float) -> torch.optim.SGD:
+    """Stochastic gradient descent with Nesterov momentum, knowing each group's start rate."""
+    for group in groups:
+        group["initial_lr"] = group["lr"]
+    return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0)
+
+
+def _order(phase: Phase, epoch: int) -> list[np.ndarray]:
+    """The samples of each step of an epoch: a fresh permutation, cut into batches."""
+    rng = np.random.default_rng(derive_seed(phase.seed, "order", epoch))
+    permutation = rng.permutation(len(phase.part))
+    return [permutation[i : i + phase.batch_size] for i in range(0, len(permutation), phase.batch_size)]
+
+
+def _finish_epoch(phase: Phase, session: Session, progress: Progress, loss: float, seconds: float) -> None:
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss of {phase.name} became {loss} in epoch {progress.epoch + 1}; try a lower learning rate"
+        )
+    extra = phase.after_epoch(progress.epoch) if phase.after_epoch is not None else {}
+    event = {
+        "phase": phase.name,
+        "epoch": progress.epoch,
+        "loss": loss,
+        "learning_rate": phase.optimiser.param_groups[0]["lr"],
+        "seconds": round(seconds, 3),
+        **{name: value for name, value in extra.items() if name != "stop"},
+    }
+    session.run.record(event)
+    session.reporter.epoch(event, phase.epochs)
+    progress.history.append(extra)
+    progress.epoch += 1
+    progress.step, progress.loss_sum, progress.samples = 0, 0.0, 0
+    progress.finished = bool(extra.get("stop", False))
+
+
+def _save(phase: Phase, session: Session, progress: Progress, started: float) -> None:
+    progress.seconds = time.monotonic() - started
+    state = {
+        "model": phase.model.state_dict(),
+        "optimiser": phase.optimiser.state_dict(),
+        "progress": vars(progress),
+    }
+    session.run.save_checkpoint(phase.name, state)
+
+
+def _resume(phase: Phase, session: Session) -> Progress:
+    state = session.run.load_checkpoint(phase.name)
+    progress = Progress() if state is None else Progress(**state["progress"])
+    session.run.forget_events(phase.name, progress.epoch)
+    if state is not None:
+        phase.model.load_state_dict(state["model"])
+        phase.optimiser.load_state_dict(state["optimiser"])
+    return progress

@@ -1,0 +1,271 @@
+"""The tuning of the recipe: short trainings on the training part, judged on the validation part."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.study import StudyDirection
+from torch import nn
+
+from dashnas.config import Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
+from dashnas.data.parts import Part
+from dashnas.errors import DashnasError
+from dashnas.evaluate import validate
+from dashnas.losses import Loss
+from dashnas.metrics import Metric
+from dashnas.retrain import retrain_phase
+from dashnas.seeding import derive_seed
+from dashnas.training import DivergedError, Session, train
+
+HALVING_SPACE: dict[str, BaseDistribution] = {
+    "learning_rate": FloatDistribution(3e-3, 0.3, log=True),
+    "weight_decay": FloatDistribution(1e-6, 1e-2, log=True),
+    "momentum": CategoricalDistribution((0.8, 0.9, 0.95)),
+    "dropout": CategoricalDistribution((0.0, 0.05, 0.2)),
+}
+"""Where successive halving draws recipes from."""
+
+GRID: dict[str, tuple[float, ...]] = {
+    "learning_rate": (1e-1, 1e-2, 1e-3),
+    "dropout": (0.0, 0.05),
+    "weight_decay": (5e-4, 5e-6),
+    "momentum": (0.9, 0.99),
+}
+"""The paper's grid, outer loop first (Shen et al. 2022, Appendix A.5.2; order of the authors' code)."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe that was tried."""
+
+    recipe: Recipe
+    score: float | None
+    """On the validation part, at the last epoch that was trained; None where the training diverged."""
+    epochs: int
+    """Trained, fewer than planned where the trial was stopped early."""
+    state: str
+    """complete, pruned or diverged."""
+    seconds: float
+    rungs: dict[int, float]
+    """Validation score by number of epochs trained."""
+    attributes: dict[str, Any]
+    """What the pruner has to remember of it."""
+
+
+class Tuning:
+    """A study over recipes that can be stopped after any step and go on in another process.
+
+    Optuna keeps the study in memory; what survives is `tune.json` in the run, from which it is built again.
+
+    Args:
+        make_network: a fresh network for a recipe (its dropout is built in), always with the same weights.
+        train_part: what trials are trained on.
+        validation: what they are scored on.
+        loss: what their weights descend.
+        metric: which score is better.
+        config: how recipes are found.
+        training: schedule and clipping.
+        schedule: how many trials and epochs.
+        recipe: the first one tried.
+        batch_size: samples of a step.
+        seed: of recipes, order and dropout.
+    """
+
+    def __init__(
+        self,
+        make_network: Callable[[Recipe], nn.Module],
+        train_part: Part,
+        validation: Part,
+        loss: Loss,
+        metric: Metric,
+        config: TuneConfig,
+        training: RetrainConfig,
+        *,
+        schedule: Schedule,
+        recipe: Recipe,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._make_network = make_network
+        self._train_part = train_part
+        self._validation = validation
+        self._loss = loss
+        self._metric = metric
+        self._config = config
+        self._training = training
+        self._epochs = schedule.tune_epochs
+        self._recipes = _grid()[: schedule.tune_trials] if config.tuner is Tuner.GRID else [recipe]
+        self._num_trials = len(self._recipes) if config.tuner is Tuner.GRID else schedule.tune_trials
+        self._batch_size = batch_size
+        self._seed = seed
+        self._rungs = _rungs(self._epochs, config.reduction)
+        self._base = recipe
+
+    def run(self, done: list[Trial], session: Session, save: Callable[[list[Trial]], None]) -> list[Trial]:
+        """Try recipes until all trials are done.
+
+        Args:
+            done: trials of an earlier process.
+            session: where to train.
+            save: called with all trials after each one.
+
+        Raises:
+            DashnasError: every trial diverged.
+        """
+        trials = list(done)
+        while len(trials) < self._num_trials and not self._may_skip_rest(trials):
+            trials.append(self._try(len(trials), trials, session))
+            save(trials)
+        if not any(trial.state == "complete" for trial in trials):
+            raise DashnasError("the training diverged under every recipe that was tried; scale the data or the targets")
+        return trials
+
+    def best(self, trials: list[Trial]) -> Trial:
+        """The complete trial with the best score, the first of several."""
+        complete = [t for t in trials if t.state == "complete" and t.score is not None]
+        pick = max if self._metric.higher_is_better else min
+        return pick(complete, key=lambda trial: trial.score)  # type: ignore[arg-type, return-value]
+
+    def score_network(self, name: str, network: nn.Module, recipe: Recipe, session: Session) -> tuple[float, float]:
+        """Train another network as the trials are, under one recipe; its validation score and the seconds."""
+
+        def score_at_end(epoch: int) -> dict[str, Any]:
+            return self._scored(network, session) if epoch + 1 == self._epochs else {}
+
+        progress = train(self._phase(name, network, recipe, score_at_end), session)
+        return progress.history[-1]["score"], progress.seconds
+
+    def _try(self, number: int, trials: list[Trial], session: Session) -> Trial:
+        study = self._study(number, trials)
+        if number < len(self._recipes):
+            study.enqueue_trial(_parameters(self._recipes[number]))
+        asked = study.ask(HALVING_SPACE if self._config.tuner is Tuner.HALVING else _grid_space())
+        recipe = replace(self._base, **asked.params)
+        name = f"tune-{number}"
+        network = self._make_network(recipe)
+        rungs: dict[int, float] = {}
+
+        def judge(epoch: int, score: float) -> bool:
+            rungs[epoch + 1] = score
+            asked.report(score, epoch + 1)
+            return self._config.tuner is Tuner.HALVING and asked.should_prune() and epoch + 1 < self._epochs
+
+        def after_epoch(epoch: int) -> dict[str, Any]:
+            if epoch + 1 not in self._rungs:
+                return {}
+            scored = self._scored(network, session)
+            return {**scored, "stop": judge(epoch, scored["score"])}
+
+        checkpoint = session.run.load_checkpoint(name)
+        for epoch, past in enumerate(checkpoint["progress"]["history"] if checkpoint else []):
+            if "score" in past:
+                judge(epoch, past["score"])
+        try:
+            progress = train(self._phase(name, network, recipe, after_epoch), session)
+        except DivergedError:
+            return Trial(recipe, None, 0, "diverged", 0.0, {}, {})
+        state = "complete" if progress.epoch == self._epochs else "pruned"
+        attributes = dict(study.get_trials(deepcopy=False)[asked.number].system_attrs)
+        return Trial(recipe, rungs[progress.epoch], progress.epoch, state, progress.seconds, rungs, attributes)
+
+    def _phase(
+        self, name: str, network: nn.Module, recipe: Recipe, after_epoch: Callable[[int], dict[str, Any]]
+    ) -> Any:
+        return retrain_phase(
+            name,
+            network,
+            self._train_part,
+            self._loss,
+            recipe,
+            self._training,
+            epochs=self._epochs,
+            batch_size=self._batch_size,
+            seed=derive_seed(self._seed, "tune"),
+            subsample=self._config.subsample,
+            after_epoch=after_epoch,
+        )
+
+    def _scored(self, network: nn.Module, session: Session) -> dict[str, Any]:
+        score = validate(network, self._validation, self._metric, batch_size=self._batch_size, device=session.device)
+        return {"score": score, "metric": self._metric.name}
+
+    def _study(self, number: int, trials: list[Trial]) -> optuna.Study:
+        sampler = optuna.samplers.RandomSampler(seed=derive_seed(self._seed, "recipe", number) % 2**32)
+        pruner = optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=self._rungs[0], reduction_factor=self._config.reduction
+        )
+        direction = StudyDirection.MAXIMIZE if self._metric.higher_is_better else StudyDirection.MINIMIZE
+        with _quiet_optuna():
+            study = optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
+        space = HALVING_SPACE if self._config.tuner is Tuner.HALVING else _grid_space()
+        for trial in trials:
+            diverged = trial.score is None or not math.isfinite(trial.score)
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=optuna.trial.TrialState.FAIL if diverged else optuna.trial.TrialState.COMPLETE,
+                    value=None if diverged else trial.score,
+                    params=_parameters(trial.recipe),
+                    distributions=space,
+                    intermediate_values=dict(trial.rungs),
+                    system_attrs=trial.attributes,
+                )
+            )
+        return study
+
+    def _may_skip_rest(self, trials: list[Trial]) -> bool:
+        """Whether the last learning rate of the grid can be left out, as in the authors' code."""
+        if self._config.tuner is not Tuner.GRID:
+            return False
+        per_rate = len(_grid()) // len(GRID["learning_rate"])
+        if len(trials) != 2 * per_rate:
+            return False
+        return self.best(trials) in trials[:per_rate]
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Without the line on standard error that each new study is announced with."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def trial_to_json(trial: Trial) -> dict[str, Any]:
+    """As plain containers, for `tune.json`."""
+    return asdict(trial)
+
+
+def trial_from_json(content: dict[str, Any]) -> Trial:
+    """The inverse of `trial_to_json`, after a trip through a JSON file."""
+    rungs = {int(epochs): score for epochs, score in content["rungs"].items()}
+    return Trial(**{**content, "recipe": Recipe(**content["recipe"]), "rungs": rungs})
+
+
+def _rungs(epochs: int, reduction: int) -> list[int]:
+    """After how many epochs trials are compared: the last, and up to two earlier ones, each a fraction of the next."""
+    rungs = [epochs]
+    while len(rungs) < 3 and rungs[0] // reduction >= 2:
+        rungs.insert(0, rungs[0] // reduction)
+    return rungs
+
+
+def _grid() -> list[Recipe]:
+    recipes = [Recipe()]
+    for name, values in reversed(GRID.items()):
+        recipes = [replace(recipe, **{name: value}) for value in values for recipe in recipes]
+    return recipes
+
+
+def _grid_space() -> dict[str, BaseDistribution]:
+    return {name: CategoricalDistribution(values) for name, values in GRID.items()}
+
+
+def _parameters(recipe: Recipe) -> dict[str, float]:
+    return {name: getattr(recipe, name) for name in HALVING_SPACE}

@@ -1,0 +1,250 @@
+"""`dashnas fit`: a run, going on with it, its output."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from cli.commands import SMALL, arrays, assert_refused, dashnas
+from dashnas import pipeline
+from dashnas.runs import CheckpointClock
+from dashnas.training import DivergedError
+
+
+def test_classes_from_fit_to_show_to_predict(data, finished, tmp_path):
+    shown = dashnas("show", finished)
+    assert shown.exit_code == 0
+    assert "searched network" in shown.stdout
+    assert "untouched backbone" in shown.stdout
+    predicted = dashnas("predict", finished, data, "--out", tmp_path / "pred.npz")
+    assert predicted.exit_code == 0, predicted.stderr
+    with np.load(tmp_path / "pred.npz", allow_pickle=False) as answers:
+        assert set(answers) == {"label", "probability"}
+        assert set(answers["label"]) <= {"low", "middle", "high"}
+        np.testing.assert_allclose(answers["probability"].sum(axis=1), 1, rtol=1e-5)
+
+
+def test_dense_regression_from_fit_to_show_to_predict(tmp_path):
+    x = arrays()["x"][:, :1]
+    np.savez(tmp_path / "dense.npz", x=x, y=np.cumsum(x[:, 0], axis=-1))
+    np.savez(tmp_path / "new.npz", x=x[:5])
+    run = tmp_path / "run"
+    assert dashnas("fit", tmp_path / "dense.npz", "--out", run, *SMALL).exit_code == 0
+    assert "relative_l2 (lower is better)" in dashnas("show", run).stdout
+    predicted = dashnas("predict", run, tmp_path / "new.npz", "--out", tmp_path / "pred.npz")
+    assert predicted.exit_code == 0, predicted.stderr
+    with np.load(tmp_path / "pred.npz") as answers:
+        assert {name: answers[name].shape for name in answers} == {"prediction": (5, 16)}
+
+
+def test_fit_prints_what_show_prints_and_tells_progress_on_standard_error(data, tmp_path):
+    result = dashnas("fit", data, "--out", tmp_path / "run", *SMALL)
+    assert result.exit_code == 0
+    assert result.stdout == dashnas("show", tmp_path / "run").stdout
+    assert "48 samples of 2 channels, length 16" in result.stderr
+    assert "retrain: epoch 1/1" in result.stderr
+
+
+def test_a_finished_run_is_shown_again(data, finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != ".lock"}
+    again = dashnas("fit", data, "--out", finished, *SMALL)
+    assert again.exit_code == 0
+    assert "is finished already" in again.stderr
+    assert again.stdout == dashnas("show", finished).stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_json_is_result_json_and_the_only_thing_on_standard_output(data, tmp_path):
+    result = dashnas("fit", data, "--out", tmp_path / "run", "--json", *SMALL)
+    assert json.loads(result.stdout) == json.loads((tmp_path / "run" / "result.json").read_text())
+    assert "retrain: epoch 1/1" in result.stderr
+
+
+def test_quiet_leaves_standard_error_empty(data, tmp_path):
+    result = dashnas("fit", data, "--out", tmp_path / "run", "--quiet", *SMALL)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert "searched network" in result.stdout
+
+
+def test_the_run_is_named_after_the_data(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert dashnas("fit", data, *SMALL).exit_code == 0
+    assert (tmp_path / "runs" / "small" / "result.json").exists()
+
+
+def test_other_settings_are_refused_by_the_names_that_differ(data, finished):
+    other = [option for option in SMALL if not option.startswith("--dilations")]
+    result = dashnas("fit", data, "--out", finished, *other, "--dilations=1,3", "--seed=5")
+    assert_refused(result, r"other settings: seed \(0 there, 5 now\); space.dilations \(\[1, 2\] there, \[1, 3\]")
+
+
+def test_other_data_are_refused(finished, tmp_path):
+    np.savez(tmp_path / "other.npz", **arrays(51))
+    result = dashnas("fit", tmp_path / "other.npz", "--out", finished, *SMALL)
+    assert_refused(result, "other settings: data_fingerprint")
+
+
+def test_the_schedule_of_another_run_can_be_repeated(data, finished, tmp_path):
+    options = [option for option in SMALL if not option.startswith(("--epochs", "--tune"))]
+    schedule = finished / "schedule.json"
+    result = dashnas("fit", data, "--out", tmp_path / "run", "--schedule", schedule, *options, "--json")
+    again, before = json.loads(result.stdout), json.loads((finished / "result.json").read_text())
+    assert again["schedule"] == before["schedule"]
+    assert again["scores"] == before["scores"]
+
+
+def test_an_architecture_skips_the_search(data, finished, tmp_path):
+    given = finished / "architecture.json"
+    result = dashnas("fit", data, "--out", tmp_path / "run", "--architecture", given, *SMALL, "--json")
+    assert json.loads(result.stdout)["architecture"] == json.loads(given.read_text())
+    assert json.loads(result.stdout)["schedule"]["search_epochs"] == 0
+
+
+def test_options_reach_the_settings_of_the_run(data, tmp_path):
+    options = (
+        "--preset quick --seed 3 --metric macro_f1 --class-weights 0.5,1,2 --batch-size 8 "
+        "--learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 --separable "
+        "--validation-fraction 0.25 --test-fraction 0 --search-epochs 2 --tune-epochs 3 "
+        "--target classes --backbone tcn --impute"
+    )
+    result = dashnas("fit", data, "--dry-run", "--json", "--quiet", *SMALL, *options.split())
+    settings = json.loads(result.stdout)["settings"]
+    assert settings["seed"] == 3
+    assert settings["preset"] == "quick"
+    assert settings["metric"] == "macro_f1"
+    assert settings["class_weights"] == [0.5, 1, 2]
+    assert settings["batch_size"] == 8
+    assert settings["backbone"] == "tcn"
+    assert settings["search"]["separable"] is True
+    assert settings["space"] == {"kernel_sizes": [3, 5], "dilations": [1, 2]}
+    recipe = settings["recipe"]
+    assert [recipe[n] for n in ("learning_rate", "weight_decay", "dropout")] == [0.05, 0.001, 0.1]
+    assert settings["schedule"] == {
+        "search_epochs": 2, "tune_trials": 1, "tune_epochs": 3, "retrain_epochs": 1,
+    }  # fmt: skip
+    assert settings["data"] == {
+        "target": "classes", "images": False, "impute": True,
+        "validation_fraction": 0.25, "test_fraction": 0.0,
+    }  # fmt: skip
+
+
+def test_kernel_sizes_per_axis(tmp_path):
+    np.savez(tmp_path / "images.npz", x=np.random.default_rng(0).normal(size=(48, 8, 8)), y=arrays()["y"])
+    options = "--images --dry-run --json --quiet --width 4 --kernel-sizes 3,3x7 --dilations 1,1x2 --threads 1"
+    result = dashnas("fit", tmp_path / "images.npz", *options.split())
+    assert json.loads(result.stdout)["candidates"]["stem"] == ["k3_d1", "k3_d1x2", "k3x7_d1", "k3x7_d1x2"]
+
+
+def test_a_dry_run_tells_time_and_memory_and_writes_nothing(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = dashnas("fit", data, "--dry-run", *SMALL)
+    assert result.exit_code == 0
+    assert "seconds, about" in result.stdout
+    assert "MB of a training step" in result.stdout
+    assert "nothing was trained or written" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(data, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    room = [True] * 4  # run.json, schedule.json and two checkpoints of the search
+    fsync = os.fsync
+
+    def fsync_while_there_is_room(descriptor):
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room.pop()
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync_while_there_is_room)
+        patched.setattr(CheckpointClock, "is_due", lambda self: True)
+        full = dashnas("fit", data, "--out", run, *SMALL, "--batch-size=8")
+    assert_refused(full, r"cannot write .*search\.pt: No space left on device.*give the same command again")
+    progress = torch.load(run / "checkpoints" / "search.pt", weights_only=True)["progress"]
+    assert (progress["epoch"], progress["step"]) == (0, 2)
+    assert not list(run.rglob("*.tmp"))
+    assert dashnas("fit", data, "--out", run, *SMALL, "--batch-size=8").exit_code == 0
+
+
+def test_a_damaged_checkpoint_is_named(data, tmp_path):
+    run = tmp_path / "run"
+    assert dashnas("search", data, "--out", run, *SMALL).exit_code == 0
+    (run / "architecture.json").unlink()
+    (run / "checkpoints" / "search.pt").write_bytes(b"not a checkpoint")
+    assert_refused(dashnas("fit", data, "--out", run, *SMALL), r"search\.pt is damaged.*delete it")
+
+
+def test_a_run_is_held_by_one_process(data, finished):
+    import fcntl
+
+    with (finished / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert_refused(dashnas("fit", data, "--out", finished, *SMALL), "another process is working on")
+
+
+def test_a_failure_of_ours_has_exit_code_1(data, tmp_path, monkeypatch):
+    def diverge(*_, **__):
+        raise DivergedError("the loss of search became nan in epoch 1; try a lower learning rate")
+
+    monkeypatch.setattr(pipeline, "fit", diverge)
+    result = dashnas("fit", data, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert result.stderr == "error: the loss of search became nan in epoch 1; try a lower learning rate\n"
+
+
+def test_an_unexpected_exception_keeps_its_traceback(data, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pipeline, "fit", fail)
+    result = dashnas("fit", data, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_ctrl_c_says_how_to_go_on(data, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "fit", stop)
+    result = dashnas("fit", data, "--out", "my run", "--seed", 4)
+    assert result.exit_code == 130
+    command = f"dashnas fit {data} --out 'my run' --seed 4"
+    assert result.stderr == f"stopped; to go on, give the same command again: {command}\n"
+
+
+@pytest.mark.slow
+def test_a_run_stopped_by_a_signal_goes_on_to_its_end(data, tmp_path):
+    run = tmp_path / "run"
+    command = ["fit", str(data), "--out", str(run), *SMALL, "--search-epochs=150"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dashnas.cli", *command],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if line.startswith("search: epoch 1/"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=120)
+    assert process.returncode == 130, "".join(seen) + rest
+    assert "Traceback" not in rest
+    assert out == ""
+    assert rest.splitlines()[-1].startswith("stopped; to go on, give the same command again: dashnas fit ")
+    shown = dashnas("show", run)
+    assert shown.exit_code == 0
+    assert "is not finished" in shown.stdout
+    assert dashnas(*command).exit_code == 0
+    assert (run / "result.json").exists()

@@ -1,0 +1,89 @@
+"""`dashnas show`: a finished run, an unfinished one, a damaged one."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from cli.commands import SMALL, assert_refused, dashnas
+
+
+def test_a_finished_run_shows_scores_architecture_recipe_and_cost(finished):
+    result = json.loads((finished / "result.json").read_text())
+    shown = dashnas("show", finished).stdout
+    test = result["scores"]["test"]
+    score = f"{test['value']:.4g} +{test['low']:.4g} to {test['high']:.4g}"
+    assert re.search(f"searched network +{result['scores']['validation']:.4g} +{score}", shown)
+    assert "error (lower is better)" in shown
+    assert all(layer in shown for layer in result["architecture"])
+    assert f"{result['parameters']:,} searched, {result['backbone_parameters']:,} untouched" in shown
+    assert "learning rate 0.1," in shown
+    assert "search 1 epoch, 1 recipe of up to 1 epoch, final training 1 epoch" in shown
+    assert all(f"{phase} {seconds:.1f}" in shown for phase, seconds in list(result["seconds"].items())[:4])
+
+
+def test_nothing_is_cut_at_80_columns(finished, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = dashnas("show", finished).stdout.splitlines()
+    assert not any("…" in line for line in lines)
+    assert max(map(len, lines[1:])) <= 80  # the first line has the path
+
+
+def test_json_is_the_content_of_result_json(finished):
+    shown = dashnas("show", finished, "--json")
+    assert json.loads(shown.stdout) == json.loads((finished / "result.json").read_text())
+    assert shown.stderr == ""
+
+
+def test_a_score_that_is_lost_is_called_diverged(finished, copy_of):
+    run = copy_of(finished)
+    result = json.loads((run / "result.json").read_text())
+    result["backbone_scores"]["test"].update(value=None, low=None, high=None)
+    (run / "result.json").write_text(json.dumps(result))
+    assert "diverged to diverged" in dashnas("show", run).stdout
+
+
+def test_a_run_without_a_test_part(data, tmp_path):
+    run = tmp_path / "run"
+    assert dashnas("fit", data, "--out", run, *SMALL, "--test-fraction=0").exit_code == 0
+    assert "no test part" in dashnas("show", run).stdout
+
+
+def test_an_unfinished_run_says_how_far_it_is_and_how_to_go_on(data, tmp_path):
+    run = tmp_path / "run"
+    assert dashnas("search", data, "--out", run, *SMALL).exit_code == 0
+    shown = dashnas("show", run)
+    assert shown.exit_code == 0
+    assert "is not finished; give the same command again to go on" in shown.stdout
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    assert ["search", "1", "1", "epoch"] in rows
+    assert ["retrain", "0", "1", "epoch"] in rows
+    assert any(row and row[0] == "blocks.0.units.0.conv" for row in rows)
+    assert_refused(dashnas("show", run, "--json"), "is not finished; give its dashnas fit command again")
+
+
+def test_a_run_that_has_just_begun(finished, copy_of):
+    run = copy_of(finished)
+    for name in ("result.json", "schedule.json"):
+        (run / name).unlink()
+    assert "no phase has begun" in dashnas("show", run).stdout
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    assert_refused(dashnas("show", tmp_path), "is not a run of dashnas fit")
+    assert_refused(dashnas("show", tmp_path / "gone"), "is not a run of dashnas fit")
+
+
+def test_a_damaged_result(finished, copy_of):
+    run = copy_of(finished)
+    (run / "result.json").write_text('{"format"')
+    assert_refused(dashnas("show", run), "result.json is damaged: it is not JSON")
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_is_no_error(finished):
+    shell = f"'{sys.executable}' -m dashnas.cli show '{finished}' --json | true"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
