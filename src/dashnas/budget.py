@@ -11,10 +11,14 @@ from torch import Tensor
 from dashnas.config import Schedule
 from dashnas.errors import ConfigError
 from dashnas.seeding import isolated_rng
-from dashnas.training import Phase, steps_per_epoch, take_step
+from dashnas.training import Phase, take_step
 
 RESERVE = 0.12
 """Share of a budget kept for reading, scoring, saving and a machine that slows down."""
+
+
+MAX_EPOCHS = 200
+"""Of the final training, however large the budget."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,24 @@ class StepCost:
 
 
 @dataclass(frozen=True)
-class Costs:
+class EpochCosts:
     """What an epoch of each phase costs, in seconds."""
 
     search: float
     derived: float
-    """Of the network that the search may choose at most, on the training part."""
+    """Of the largest network that may be derived, on the training part."""
     backbone: float
     retrain_share: float
     """Size of the final training set, as a multiple of the training part."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a few steps of each network have shown."""
+
+    costs: EpochCosts
+    peak_bytes: dict[str, int]
+    """Memory of a training step of each network."""
 
 
 def time_steps(phase: Phase, device: torch.device, repeats: int = 3) -> StepCost:
@@ -53,34 +66,35 @@ def time_steps(phase: Phase, device: torch.device, repeats: int = 3) -> StepCost
     return StepCost(float(np.median(seconds[1:])), peak_bytes)
 
 
-def plan(budget_seconds: float, costs: Costs, *, trials: int, searched: bool, max_epochs: int) -> Schedule:
+def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int) -> Schedule:
     """The longest schedule that fits a budget.
 
-    Search and each trial of the tuning get half as many epochs as the final training; a short budget first gives
-    up trials. What does not fit even so is the shortest schedule there is: a run always ends with a trained model.
+    Search and each trial of the tuning get half as many epochs as the final training. A short budget gives up
+    trials first. What does not fit even so is the shortest schedule there is: a run always ends with a trained model.
 
     Args:
         budget_seconds: for everything that is still to come.
-        costs: of an epoch of each phase.
+        costs: of an epoch of each phase; no search where it costs nothing.
         trials: recipes to try where the budget allows.
-        searched: whether there is a search.
-        max_epochs: of the final training.
+        enough_epochs: of the final training, below which trials are given up.
     """
     usable = budget_seconds * (1 - RESERVE)
-    for num_trials in sorted({trials, max(trials // 2, 1), 1}, reverse=True):
-        # Halving stops most trials after a third of their epochs; the first and a few more run to the end.
-        full_trials = 1 + 0.4 * (num_trials - 1)
-        tuning = 0.5 * (full_trials * costs.derived + costs.backbone)
+    for num_trials in (trials, max(trials // 2, 1), 1):
+        tuning = full_trials(num_trials) * costs.derived + costs.backbone
         final = costs.retrain_share * (costs.derived + costs.backbone)
-        per_epoch = 0.5 * costs.search * searched + tuning + final
-        epochs = min(int(usable / per_epoch), max_epochs)
-        if epochs >= 20 or num_trials == 1:
+        epochs = int(usable / (0.5 * costs.search + 0.5 * tuning + final))
+        if epochs >= enough_epochs:
             break
-    epochs = max(epochs, 1)
+    epochs = min(max(epochs, 1), MAX_EPOCHS)
     half = math.ceil(epochs / 2)
     return Schedule(
-        search_epochs=half if searched else 0, tune_trials=num_trials, tune_epochs=half, retrain_epochs=epochs
+        search_epochs=half if costs.search else 0, tune_trials=num_trials, tune_epochs=half, retrain_epochs=epochs
     )
+
+
+def full_trials(trials: int) -> float:
+    """How many full trials the epochs of `trials` come to: halving stops most of them after a third or less."""
+    return 1 + 0.4 * (trials - 1)
 
 
 def parse_seconds(text: str) -> float:
@@ -100,11 +114,6 @@ def parse_seconds(text: str) -> float:
     if not total > 0 or not math.isfinite(total):
         raise ConfigError(f"a budget must be a positive time, got {text!r}; write it as 90s, 10m or 1h30m")
     return total
-
-
-def epoch_steps(phase: Phase) -> int:
-    """Training steps of an epoch of a phase."""
-    return steps_per_epoch(len(phase.part), phase.batch_size, phase.subsample)
 
 
 def _number(digits: str, text: str) -> float:

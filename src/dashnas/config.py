@@ -147,6 +147,8 @@ class Schedule:
     """Epochs of each recipe that is not stopped early."""
     retrain_epochs: int
     """Epochs of the final training."""
+    width: int | None = None
+    """Channels of the backbone's first stage, where a budget chose them."""
 
     def __post_init__(self) -> None:
         _require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
@@ -165,7 +167,7 @@ class FitConfig:
     backbone: str = "resnet1d"
     """Name of the fixed topology."""
     width: int | None = None
-    """Channels of the backbone's first stage, in training; None is the backbone's own."""
+    """Channels of the backbone's first stage, in training; None leaves it to the budget."""
     search_width: int | None = None
     """The same in search; None is `width`."""
     official: bool = False

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from dashnas.backbones import build_backbone
+from dashnas.backbones import BACKBONES, build_backbone
 from dashnas.convert import derive
 from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import DataSpec, TargetKind
@@ -40,7 +40,9 @@ class Topology:
     def build(self, spec: DataSpec, architecture: Architecture | None = None, *, dropout: float = 0.0) -> nn.Module:
         """A fresh network: the untouched backbone, or the one derived by an architecture."""
         network = build_backbone(self.backbone, spec, width=self.width, dropout=dropout, official=self.official)
-        return network if architecture is None else derive(network, architecture)
+        if architecture is None:
+            return network
+        return derive(network, architecture, initialise=BACKBONES[self.backbone].initialise)
 
     def build_for_search(self, spec: DataSpec) -> nn.Module:
         """A fresh backbone whose convolutions can be searched."""

@@ -113,6 +113,8 @@ def resolve(options: Options, spec: DataSpec, samples: int) -> FitConfig:
     )
     if options.width is not None:
         config = replace(config, search_width=None)
+    elif options.budget_seconds is not None and options.preset == "default":
+        config = replace(config, width=None)
     return replace(config, schedule=_schedule(options, config, samples))
 
 
@@ -134,7 +136,8 @@ def _schedule(options: Options, config: FitConfig, samples: int) -> Schedule | N
         if given:
             raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
         return None
-    usual = config.schedule or _usual_schedule(options.preset, config, samples)
+    length = QUICK_STEPS if options.preset == "quick" else DEFAULT_STEPS
+    usual = config.schedule or usual_schedule(length, samples, config.batch_size)
     if options.epochs is not None:
         half = max(math.ceil(options.epochs / 2), 1)
         usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
@@ -143,12 +146,28 @@ def _schedule(options: Options, config: FitConfig, samples: int) -> Schedule | N
     return replace(schedule, search_epochs=0) if options.architecture is not None else schedule
 
 
-def _usual_schedule(preset: str, config: FitConfig, samples: int) -> Schedule:
+@dataclass(frozen=True)
+class Steps:
+    """How long a preset trains, whatever the size of the data."""
+
+    steps: int
+    """Of the final training, about."""
+    fewest_epochs: int
+    most_epochs: int
+    trials: int
+    """Recipes to try."""
+
+
+DEFAULT_STEPS = Steps(steps=2500, fewest_epochs=20, most_epochs=120, trials=8)
+QUICK_STEPS = Steps(steps=600, fewest_epochs=10, most_epochs=60, trials=1)
+
+
+def usual_schedule(length: Steps, samples: int, batch_size: int) -> Schedule:
     """Epochs that come to about the same number of training steps on data sets of any size."""
-    steps, fewest, most, trials = (600, 10, 60, 1) if preset == "quick" else (2500, 20, 120, 8)
-    epochs = min(max(round(steps / steps_per_epoch(samples, config.batch_size)), fewest), most)
+    epochs = round(length.steps / steps_per_epoch(samples, batch_size))
+    epochs = min(max(epochs, length.fewest_epochs), length.most_epochs)
     half = math.ceil(epochs / 2)
-    return Schedule(search_epochs=half, tune_trials=trials, tune_epochs=half, retrain_epochs=epochs)
+    return Schedule(search_epochs=half, tune_trials=length.trials, tune_epochs=half, retrain_epochs=epochs)
 
 
 def _default(spec: DataSpec, samples: int) -> FitConfig:

@@ -38,8 +38,8 @@ def predict(
 
     from dashnas.data import read_inputs
     from dashnas.errors import ConfigError
+    from dashnas.job import find_device
     from dashnas.model import TrainedModel, load_result
-    from dashnas.pipeline import find_device
     from dashnas.storage import atomic_file
 
     if out.suffix != ".npz":

@@ -1,0 +1,235 @@
+"""One run with its data and settings: the networks it needs, and each phase on its own."""
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dashnas.budget import Calibration, EpochCosts, plan, time_steps
+from dashnas.config import FitConfig, Recipe, Schedule
+from dashnas.convert import Conversion, Searchable
+from dashnas.data.prepare import PreparedData, prepare
+from dashnas.errors import ConfigError
+from dashnas.interrupt import graceful_interrupt
+from dashnas.losses import Loss, class_weights, make_loss
+from dashnas.metrics import Metric, get_metric
+from dashnas.model import Topology
+from dashnas.presets import DEFAULT_STEPS, Options, resolve, usual_schedule
+from dashnas.progress import Reporter, Silent
+from dashnas.retrain import retrain, retrain_phase
+from dashnas.runs import Run
+from dashnas.search import make_supernet, search, search_phase
+from dashnas.seeding import derive_seed, isolated_rng
+from dashnas.space import Architecture, Candidate, per_axis
+from dashnas.training import Session, steps_per_epoch
+from dashnas.tune import Tuning
+
+WIDTHS = (16, 32, 64)
+"""Widths to choose from under a budget, where none was asked for."""
+
+
+class Job:
+    """The phases of one run, in the order in which `fit` calls them; each goes on where it was left."""
+
+    def __init__(self, data: PreparedData, options: Options, session: Session, config: FitConfig) -> None:
+        self.started = time.monotonic()
+        self.data = data
+        self.config = config
+        self.session = session
+        self.given_architecture = options.architecture
+        self.metric: Metric = get_metric(config.metric, data.spec.target_kind)
+        self.loss: Loss = make_loss(
+            data.spec,
+            data.normaliser,
+            metric_name=self.metric.name,
+            weights=class_weights(config.class_weights, data.train),
+        )
+        self.topology = Topology(backbone=config.backbone, width=config.width, official=config.official)
+
+    def network(self, architecture: Architecture | None, dropout: float = 0.0) -> nn.Module:
+        """A fresh network, always with the same weights; None is the untouched backbone."""
+        with self._seeded("weights"):
+            return self.topology.build(self.data.spec, architecture, dropout=dropout)
+
+    def supernet(self) -> tuple[nn.Module, Conversion]:
+        """A fresh supernet, always with the same weights, and what became of each convolution."""
+        topology = replace(self.topology, width=self.config.search_width or self.config.width)
+        sample = self.data.train.batch(np.arange(2)).x
+        assert self.config.space is not None
+        with self._seeded("supernet"):
+            backbone = topology.build_for_search(self.data.spec)
+            return make_supernet(backbone, self.config.space, sample, self.config.search)
+
+    def calibrate(self) -> Calibration:
+        """Time a few steps of each network: the supernet, the backbone, and the largest one that may be derived."""
+        supernet, conversion = self.supernet()
+        networks = {
+            "derived": self.network(self.given_architecture or _largest(conversion)),
+            "backbone": self.network(None),
+        }
+        data, config = self.data, self.config
+        train, loss, batch_size = data.train, self.loss, self.batch_size
+        phases = {
+            name: retrain_phase(
+                name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=batch_size, seed=0
+            )
+            for name, network in networks.items()
+        }
+        if self.given_architecture is None:
+            phases["search"] = search_phase(
+                supernet, train, loss, config.search, epochs=1, batch_size=batch_size, seed=0
+            )
+        steps = {name: time_steps(phase, self.session.device) for name, phase in phases.items()}
+        batches = steps_per_epoch(len(data.train), self.batch_size)
+        costs = EpochCosts(
+            search=steps["search"].seconds * batches * config.search.subsample if "search" in steps else 0.0,
+            derived=steps["derived"].seconds * batches,
+            backbone=steps["backbone"].seconds * batches,
+            retrain_share=len(data.development) / len(data.train),
+        )
+        return Calibration(costs, {name: step.peak_bytes for name, step in steps.items()})
+
+    def schedule_within(self, budget_seconds: float) -> Schedule:
+        """The schedule for a budget; where the width is free, the largest one that still gets enough epochs."""
+        deadline = self.started + budget_seconds
+        usual = usual_schedule(DEFAULT_STEPS, len(self.data.train), self.batch_size)
+        best: Schedule | None = None
+        for width in (self.config.width,) if self.config.width is not None else WIDTHS:
+            self.use_width(width)
+            schedule = plan(
+                deadline - time.monotonic(),
+                self.calibrate().costs,
+                trials=usual.tune_trials,
+                enough_epochs=usual.retrain_epochs // 2,
+            )
+            if best is not None and schedule.retrain_epochs < usual.retrain_epochs // 2:
+                break
+            best = replace(schedule, width=width)
+        assert best is not None
+        return best
+
+    def use_width(self, width: int | None) -> None:
+        """Set the width of the backbone, in search and training."""
+        if width is not None:
+            self.config = replace(self.config, width=width)
+            self.topology = replace(self.topology, width=width)
+
+    def search(self, schedule: Schedule) -> tuple[Architecture, float]:
+        """The searched architecture, or the given one; and the seconds it took."""
+        if self.given_architecture is not None:
+            return self.given_architecture, 0.0
+        supernet, conversion = self.supernet()
+        self._tell_conversion(conversion)
+        return search(
+            supernet, self.data.train, self.loss, self.config.search,
+            epochs=schedule.search_epochs, batch_size=self.batch_size,
+            seed=derive_seed(self.config.seed, "search"), session=self.session,
+        )  # fmt: skip
+
+    def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
+        """The study over recipes for the derived network."""
+        return Tuning(
+            lambda recipe: self.network(architecture, recipe.dropout),
+            self.data.train, self.data.validation, self.loss, self.metric, self.config.tune, self.config.retrain,
+            schedule=schedule, recipe=self.config.recipe, batch_size=self.batch_size,
+            seed=derive_seed(self.config.seed, "tune"),
+        )  # fmt: skip
+
+    def retrain(self, name: str, network: nn.Module, recipe: Recipe, schedule: Schedule) -> float:
+        """Train a network on all that is not for the test; the seconds it took."""
+        return retrain(
+            name, network, self.data.development, self.loss, recipe, self.config.retrain,
+            epochs=schedule.retrain_epochs, batch_size=self.batch_size,
+            seed=derive_seed(self.config.seed, "retrain"), session=self.session,
+        )  # fmt: skip
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a training step."""
+        return self.config.batch_size
+
+    @contextmanager
+    def _seeded(self, purpose: str) -> Iterator[None]:
+        with isolated_rng(torch.device("cpu")):
+            torch.manual_seed(derive_seed(self.config.seed, purpose))
+            yield
+
+    def _tell_conversion(self, conversion: Conversion) -> None:
+        total = sum(len(layer.candidates) for layer in conversion.searchable.values())
+        dropped = sum(len(layer.dropped) for layer in conversion.searchable.values())
+        text = f"searching {len(conversion.searchable)} layers with {total} candidates in all"
+        if dropped:
+            text += f"; {dropped} more reach beyond their layer's own map and were dropped"
+        self.session.reporter.message(text)
+
+
+@contextmanager
+def workspace(source: Any, options: Options, out: Path | str | None, reporter: Reporter | None) -> Iterator[Job]:
+    """Read the data, settle the configuration and open the run directory, with the threads that were asked for."""
+    reporter = reporter or Silent()
+    device = find_device(options.device)
+    threads_before = torch.get_num_threads()
+    data = prepare(source, options.data, seed=options.seed)
+    for line in data.reading:
+        reporter.message(line)
+    for line in data.warnings:
+        reporter.message(f"warning: {line}")
+    config = resolve(options, data.spec, len(data.train))
+    settings = config.to_json() | {"data_fingerprint": data.fingerprint}
+    if options.architecture is not None:
+        settings["architecture"] = options.architecture.to_json()
+    with tempfile.TemporaryDirectory() as scratch:
+        # Built once before the run directory is, so that settings that cannot work leave nothing behind.
+        session = Session(run=None, reporter=reporter, device=device)  # type: ignore[arg-type]
+        job = Job(data, options, session, config)
+        job.network(options.architecture)
+        if options.architecture is None:
+            job.supernet()
+        try:
+            torch.set_num_threads(options.threads or threads_before)
+            with (
+                Run(Path(out or scratch), settings) as run,
+                graceful_interrupt(reporter.message) as stop_requested,
+            ):
+                job.session = replace(session, run=run, stop_requested=stop_requested)
+                yield job
+        finally:
+            torch.set_num_threads(threads_before)
+
+
+def _largest(conversion: Conversion) -> Architecture:
+    """The architecture that costs most to train."""
+
+    def largest(layer: Searchable) -> Candidate:
+        spatial_dims = len(layer.map_shape)
+
+        def cost(candidate: Candidate) -> tuple[int, int]:
+            taps = math.prod(per_axis(candidate.kernel_size, spatial_dims))
+            return taps, sum(candidate.half_reach(spatial_dims))
+
+        return max(layer.candidates, key=cost)
+
+    return Architecture({name: largest(layer) for name, layer in conversion.searchable.items()})
+
+
+def find_device(name: str) -> torch.device:
+    """The PyTorch device of a name.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"unknown device {name!r}; try cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda was asked for, but PyTorch finds no GPU; use --device cpu")
+    return device
