@@ -82,14 +82,19 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     for num_trials in (trials, max(trials // 2, 1), 1):
         tuning = full_trials(num_trials) * costs.derived + costs.backbone
         final = costs.retrain_share * (costs.derived + costs.backbone)
-        epochs = int(usable / (0.5 * costs.search + 0.5 * tuning + final))
+        epochs = _most_epochs(usable, half=costs.search + tuning, whole=final)
         if epochs >= enough_epochs:
             break
-    epochs = min(max(epochs, 1), MAX_EPOCHS)
     half = math.ceil(epochs / 2)
     return Schedule(
         search_epochs=half if costs.search else 0, tune_trials=num_trials, tune_epochs=half, retrain_epochs=epochs
     )
+
+
+def _most_epochs(usable: float, *, half: float, whole: float) -> int:
+    """How many epochs of the final training fit, where half as many (rounded up) cost `half` each beside them."""
+    fitting = (n for n in range(MAX_EPOCHS, 1, -1) if math.ceil(n / 2) * half + n * whole <= usable)
+    return next(fitting, 1)
 
 
 def full_trials(trials: int) -> float:
@@ -110,6 +115,8 @@ def parse_seconds(text: str) -> float:
             total, number = total + _number(number, text) * units[character], ""
         else:
             number += character
+    if number and total:
+        raise ConfigError(f"cannot read {text!r} as a time: {number!r} has no unit; write it as 90s, 10m or 1h30m")
     total += _number(number, text) if number else 0.0
     if not total > 0 or not math.isfinite(total):
         raise ConfigError(f"a budget must be a positive time, got {text!r}; write it as 90s, 10m or 1h30m")

@@ -15,6 +15,10 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+def _require_positive_or_none(name: str, value: float | None) -> None:
+    _require(value is None or value > 0, f"{name} must be positive, or None for none, got {value}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class LearningRateSchedule:
     """How the learning rate falls during a phase, as a factor of its start value."""
@@ -97,6 +101,8 @@ class SearchConfig:
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
         _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
+        for name in ("arch_grad_norm", "clip", "kernel_std"):
+            _require_positive_or_none(name, getattr(self, name))
         _require(self.strategy in STRATEGIES, unknown_name("strategy", self.strategy, STRATEGIES))
 
 
@@ -114,13 +120,17 @@ class TuneConfig:
     """The tuning of the recipe, trained on the training part and scored on the validation part."""
 
     tuner: Tuner = Tuner.HALVING
-    """How the recipes to try are found."""
+    """How the recipes to try are found. A plain string does too."""
     subsample: float = 1.0
     """Share of the training batches that each epoch visits."""
     reduction: int = 3
     """Halving keeps one in this many recipes at each rung."""
 
     def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "tuner", Tuner(self.tuner))
+        except ValueError:
+            raise ConfigError(unknown_name("tuner", str(self.tuner), [tuner.value for tuner in Tuner])) from None
         _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
         _require(self.reduction >= 2, f"reduction must be at least 2, got {self.reduction}")
 
@@ -133,6 +143,9 @@ class RetrainConfig:
     """Of the learning rate; the tuning uses it too."""
     clip: float | None = None
     """Largest norm of the gradients together; None never clips."""
+
+    def __post_init__(self) -> None:
+        _require_positive_or_none("clip", self.clip)
 
 
 @dataclass(frozen=True, kw_only=True)

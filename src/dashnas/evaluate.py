@@ -21,11 +21,12 @@ def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser
         device: where to compute.
 
     Returns:
-        (samples, outputs) or (samples, outputs, *spatial), float32.
+        (samples, outputs) or (samples, outputs, *spatial); float32, of regression float64, since a scale with a
+        large mean and a small spread does not fit into less.
     """
     network.to(device).eval()
     with torch.inference_mode():
-        outputs = [normaliser.decode_target(network(x.to(device))).float().cpu() for x in inputs]
+        outputs = [normaliser.decode_target(network(x.to(device))).cpu() for x in inputs]
     return torch.cat(outputs).numpy()
 
 

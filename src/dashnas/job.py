@@ -110,9 +110,11 @@ class Job:
                 trials=usual.tune_trials,
                 enough_epochs=usual.retrain_epochs // 2,
             )
-            if best is not None and schedule.retrain_epochs < usual.retrain_epochs // 2:
-                break
-            best = replace(schedule, width=width)
+            enough = schedule.retrain_epochs >= usual.retrain_epochs // 2
+            if best is None or enough:
+                best = replace(schedule, width=width)
+            if not enough:
+                break  # a larger width gets fewer still; timing it would only cost time
         assert best is not None
         return best
 

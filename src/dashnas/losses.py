@@ -1,5 +1,6 @@
 """The loss that each kind of target is trained with; masked positions count nowhere."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -60,7 +61,7 @@ def class_weights(setting: str | tuple[float, ...] | None, part: Part) -> Tensor
         part: the training part.
 
     Raises:
-        ConfigError: a target kind without classes, or a wrong number of weights.
+        ConfigError: a target kind without classes, a wrong number of weights, or weights below 0.
     """
     if setting is None:
         return None
@@ -70,6 +71,8 @@ def class_weights(setting: str | tuple[float, ...] | None, part: Part) -> Tensor
     if not isinstance(setting, str):
         if len(setting) != outputs:
             raise ConfigError(f"{len(setting)} class weights were given, but there are {outputs} classes or labels")
+        if not all(math.isfinite(w) and w >= 0 for w in setting) or not any(setting):
+            raise ConfigError(f"class weights must be finite and not negative, one of them above 0; got {setting}")
         return torch.tensor(setting, dtype=torch.float32)
     if setting != "balanced":
         raise ConfigError(f"class weights must be 'balanced' or numbers, got {setting!r}")

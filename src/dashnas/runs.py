@@ -1,11 +1,12 @@
 """The run directory: what a run was asked to do, how far it is, and what came out; nothing in it is ever half written.
 
-run.json             settings, fingerprint of the data, versions
+run.json             settings and fingerprint of the data
 schedule.json        epochs and trials of each phase, fixed once
 events.jsonl         a line per epoch
 checkpoints/*.pt     the state of each phase that has begun
 architecture.json    what the search chose
-tune.json            the recipes that were tried, and the best one
+search.json          the seconds that the search took
+tune.json            the recipes that were tried
 model.safetensors    the trained network, with config.json saying what it is
 result.json          the outcome
 """
@@ -50,20 +51,13 @@ class Run:
         except OSError as error:
             raise StorageError(f"cannot create the run {folder}: {error.strerror}") from error
         self._lock = _lock(folder)
-        for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink()
-        # A trip through JSON turns tuples into lists, as they are in the file.
-        settings = json.loads(json.dumps(settings))
-        if (folder / "run.json").exists():
-            existing = read_json(folder / "run.json")
-            if changed := differences(existing.get("settings", {}), settings):
-                self.close()
-                raise RunError(
-                    f"{folder} holds a run with other settings: {'; '.join(changed)}. "
-                    "Give the same settings to go on with it, or another --out for a new run"
-                )
-        else:
-            write_json(folder / "run.json", {"format": FORMAT, "settings": settings})
+        try:
+            for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+                leftover.unlink()
+            self._compare_or_write(settings)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let other processes use the folder."""
@@ -130,6 +124,26 @@ class Run:
         with atomic_file(path) as file:
             file.write(text.encode())
 
+    def _compare_or_write(self, settings: dict[str, Any]) -> None:
+        path = self.folder / "run.json"
+        if not path.exists():
+            write_json(path, {"format": FORMAT, "settings": settings})
+            return
+        existing = read_json(path)
+        if not isinstance(existing, dict) or not isinstance(existing.get("settings"), dict):
+            raise RunError(f"{path} is damaged: it has no settings; give another --out for a new run")
+        if existing.get("format") != FORMAT:
+            raise RunError(
+                f"{self.folder} was begun by another version of dashnas, whose runs have format "
+                f"{existing.get('format')!r}, not {FORMAT}; go on with that version, or give another --out"
+            )
+        # A trip through JSON turns tuples into lists, as they are in the file.
+        if changed := differences(existing["settings"], json.loads(json.dumps(settings))):
+            raise RunError(
+                f"{self.folder} holds a run with other settings: {'; '.join(changed)}. "
+                "Give the same settings to go on with it, or another --out for a new run"
+            )
+
     def _checkpoint(self, phase: str) -> Path:
         return self.folder / "checkpoints" / f"{phase}.pt"
 
@@ -187,8 +201,9 @@ def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; --out must be a new folder, or one of an earlier run to go on with it")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").exists():
-        leftovers = {entry.name for entry in folder.iterdir()} <= {"checkpoints", ".lock"}
-        if not leftovers:
+        # A process that was killed before it had written run.json leaves these, the last one in part.
+        begun = {"checkpoints", ".lock"}
+        if any(entry.name not in begun and not entry.match(".run.json.*.tmp") for entry in folder.iterdir()):
             raise RunError(
                 f"{folder} is not empty and not a run (it has no run.json); --out must be a new folder, "
                 "or one of an earlier run to go on with it"

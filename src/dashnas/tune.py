@@ -130,21 +130,32 @@ class Tuning:
         pick = max if self._metric.higher_is_better else min
         return pick(complete, key=lambda trial: trial.score)  # type: ignore[arg-type, return-value]
 
-    def score_network(self, name: str, network: nn.Module, recipe: Recipe, session: Session) -> tuple[float, float]:
-        """Train another network as the trials are, under one recipe; its validation score and the seconds."""
+    def score_network(
+        self, name: str, network: nn.Module, recipe: Recipe, session: Session
+    ) -> tuple[float | None, float]:
+        """Train another network as the trials are, under one recipe.
+
+        Returns:
+            Its validation score, None where the training diverged; and the seconds.
+        """
 
         def score_at_end(epoch: int) -> dict[str, Any]:
             return self._scored(network, session) if epoch + 1 == self._epochs else {}
 
-        progress = train(self._phase(name, network, recipe, score_at_end), session)
+        try:
+            progress = train(self._phase(name, network, recipe, score_at_end), session)
+        except DivergedError:
+            return None, 0.0
         return progress.history[-1]["score"], progress.seconds
 
     def _try(self, number: int, trials: list[Trial], session: Session) -> Trial:
         study = self._study(number, trials)
         if number < len(self._recipes):
-            study.enqueue_trial(_parameters(self._recipes[number]))
-        asked = study.ask(HALVING_SPACE if self._config.tuner is Tuner.HALVING else _grid_space())
-        recipe = replace(self._base, **asked.params)
+            # Its values are not Optuna's business: what a user gave may lie outside the space others are drawn from.
+            asked, recipe = study.ask(), self._recipes[number]
+        else:
+            asked = study.ask(HALVING_SPACE)
+            recipe = replace(self._base, **asked.params)
         name = f"tune-{number}"
         network = self._make_network(recipe)
         rungs: dict[int, float] = {}
@@ -158,7 +169,9 @@ class Tuning:
             if epoch + 1 not in self._rungs:
                 return {}
             scored = self._scored(network, session)
-            return {**scored, "stop": judge(epoch, scored["score"])}
+            stop = judge(epoch, scored["score"])
+            best = self._best_score([*(t.score for t in trials if t.score is not None), *rungs.values()])
+            return {**scored, "best": best, "stop": stop}
 
         checkpoint = session.run.load_checkpoint(name)
         for epoch, past in enumerate(checkpoint["progress"]["history"] if checkpoint else []):
@@ -191,7 +204,12 @@ class Tuning:
 
     def _scored(self, network: nn.Module, session: Session) -> dict[str, Any]:
         score = validate(network, self._validation, self._metric, batch_size=self._batch_size, device=session.device)
+        if not math.isfinite(score):
+            raise DivergedError(f"the {self._metric.name} on the validation part became {score}")
         return {"score": score, "metric": self._metric.name}
+
+    def _best_score(self, scores: list[float]) -> float:
+        return max(scores) if self._metric.higher_is_better else min(scores)
 
     def _study(self, number: int, trials: list[Trial]) -> optuna.Study:
         sampler = optuna.samplers.RandomSampler(seed=derive_seed(self._seed, "recipe", number) % 2**32)
@@ -201,15 +219,12 @@ class Tuning:
         direction = StudyDirection.MAXIMIZE if self._metric.higher_is_better else StudyDirection.MINIMIZE
         with _quiet_optuna():
             study = optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
-        space = HALVING_SPACE if self._config.tuner is Tuner.HALVING else _grid_space()
         for trial in trials:
-            diverged = trial.score is None or not math.isfinite(trial.score)
+            diverged = trial.score is None
             study.add_trial(
                 optuna.trial.create_trial(
                     state=optuna.trial.TrialState.FAIL if diverged else optuna.trial.TrialState.COMPLETE,
                     value=None if diverged else trial.score,
-                    params=_parameters(trial.recipe),
-                    distributions=space,
                     intermediate_values=dict(trial.rungs),
                     system_attrs=trial.attributes,
                 )
@@ -221,7 +236,7 @@ class Tuning:
         if self._config.tuner is not Tuner.GRID:
             return False
         per_rate = len(_grid()) // len(GRID["learning_rate"])
-        if len(trials) != 2 * per_rate:
+        if len(trials) != 2 * per_rate or not any(trial.state == "complete" for trial in trials):
             return False
         return self.best(trials) in trials[:per_rate]
 
@@ -261,11 +276,3 @@ def _grid() -> list[Recipe]:
     for name, values in reversed(GRID.items()):
         recipes = [replace(recipe, **{name: value}) for value in values for recipe in recipes]
     return recipes
-
-
-def _grid_space() -> dict[str, BaseDistribution]:
-    return {name: CategoricalDistribution(values) for name, values in GRID.items()}
-
-
-def _parameters(recipe: Recipe) -> dict[str, float]:
-    return {name: getattr(recipe, name) for name in HALVING_SPACE}

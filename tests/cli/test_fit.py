@@ -127,7 +127,7 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     recipe = settings["recipe"]
     assert [recipe[n] for n in ("learning_rate", "weight_decay", "dropout")] == [0.05, 0.001, 0.1]
     assert settings["schedule"] == {
-        "search_epochs": 2, "tune_trials": 1, "tune_epochs": 3, "retrain_epochs": 1,
+        "search_epochs": 2, "tune_trials": 1, "tune_epochs": 3, "retrain_epochs": 1, "width": None,
     }  # fmt: skip
     assert settings["data"] == {
         "target": "classes", "images": False, "impute": True,

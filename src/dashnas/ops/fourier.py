@@ -6,7 +6,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from dashnas.ops.merge import merge
+from dashnas.ops.merge import merge_periodic, merged_reach
 
 
 def fourier(
@@ -29,35 +29,28 @@ def fourier(
     casts = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
     result_dtype = torch.get_autocast_dtype(x.device.type) if casts else x.dtype
     with torch.autocast(x.device.type, enabled=False):
-        kernel = merge(kernels, mixture, dilations, tuple(x.shape[2:]))
         dtype = torch.promote_types(torch.float32, x.dtype)
-        result = correlate(x.to(dtype), kernel.to(dtype), groups=groups)
+        result = _correlate(x.to(dtype), [k.to(dtype) for k in kernels], mixture.to(dtype), dilations, groups)
     kept = (slice(None), slice(None), *(slice(None, None, step) for step in stride))
     return result[kept].to(result_dtype)
 
 
-def correlate(x: Tensor, kernel: Tensor, *, groups: int) -> Tensor:
-    """Cross-correlate with zeros around, by the convolution theorem.
+def _correlate(
+    x: Tensor, kernels: Sequence[Tensor], mixture: Tensor, dilations: Sequence[tuple[int, ...]], groups: int
+) -> Tensor:
+    """Cross-correlate with the merged kernel by the convolution theorem.
 
     A circular correlation of period n + reach equals the zero-padded one on its first n outputs: what wraps
     around comes from the `reach` zeros behind the data.
-
-    Args:
-        x: (batch, in_channels, *spatial), real.
-        kernel: (out_channels, in_channels // groups, *(2 * reach + 1)), with reach < spatial on each axis.
-        groups: as in `torch.nn.functional.conv1d`.
-
-    Returns:
-        (batch, out_channels, *spatial).
     """
     batch, _, *spatial = x.shape
-    reach = [size // 2 for size in kernel.shape[2:]]
-    period = [next_fast_len(n + r, real=True) for n, r in zip(spatial, reach, strict=True)]
+    map_shape = tuple(spatial)
+    reach = merged_reach(kernels, dilations, map_shape)
+    period = tuple(next_fast_len(n + r, real=True) for n, r in zip(spatial, reach, strict=True))
     axes = tuple(range(2, x.dim()))
-    shift = [-r for r in reach]  # the centre tap belongs at position 0
-    padded = torch.nn.functional.pad(kernel, _pad_end(kernel.shape[2:], period)).roll(shift, axes)
+    kernel = merge_periodic(kernels, mixture, dilations, map_shape, period)
     input_spectrum = torch.fft.rfftn(x, s=period, dim=axes)
-    kernel_spectrum = torch.fft.rfftn(padded, dim=axes).conj()
+    kernel_spectrum = torch.fft.rfftn(kernel, dim=axes).conj()
     product = _contract(input_spectrum.flatten(2), kernel_spectrum.flatten(2), groups)
     spectrum = product.reshape(batch, -1, *input_spectrum.shape[2:])
     result: Tensor = torch.fft.irfftn(spectrum, s=period, dim=axes)
@@ -80,8 +73,3 @@ def _contract(x: Tensor, kernel: Tensor, groups: int) -> Tensor:
     grouped_kernel = kernel.reshape(groups, -1, *kernel.shape[1:]).permute(3, 0, 2, 1)
     product = grouped_x @ grouped_kernel  # (frequency, groups, batch, out_channels // groups)
     return product.permute(2, 1, 3, 0).reshape(batch, -1, frequencies)
-
-
-def _pad_end(sizes: Sequence[int], period: Sequence[int]) -> list[int]:
-    """Widths for `torch.nn.functional.pad` (last axis first) that grow each axis to `period` at its end."""
-    return [width for size, n in zip(reversed(sizes), reversed(period), strict=True) for width in (0, n - size)]

@@ -1,0 +1,159 @@
+"""The main job on small real data sets: the untouched backbone, the searched network and a random architecture.
+
+Each cell is `dashnas fit TASK.npz --budget 3m --seed SEED` as a user would give it, and then the same schedule with an
+architecture drawn at random from the same space. Backbone, searched and random network have the same width, head and
+number of epochs; backbone and searched network have the same recipe too, the random one is tuned for itself as the
+searched one is. Test parts are the sets' own where they have one, otherwise cut with the seed (`watch` by person).
+
+    python benchmarks/real.py --jobs 2          # one thread per job; finished cells are skipped
+    python benchmarks/real.py --table           # only make the table again
+    python benchmarks/real.py --quick           # one task, one seed, 20 seconds; saves nothing
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from _report import RESULTS, markdown, provenance, write_csv
+
+from dashnas.backbones import build_backbone
+from dashnas.convert import find_searchable
+from dashnas.data.spec import DataSpec
+from dashnas.seeding import generator
+from dashnas.space import Architecture, SearchSpace
+from dashnas.tasks import TASKS, fetch
+
+NAMES = ("cricketx", "digits8", "vowels", "darcy16", "tecator", "watch", "mnist1d")
+RUNS = Path(__file__).parents[1] / "runs" / "real"
+
+
+def run_cell(name: str, seed: int, budget: str, runs: Path) -> list[dict[str, Any]]:
+    """One task and seed: the searched run and the random one; a row for each network."""
+    data = fetch(name, runs / f"{name}.npz")
+    searched = runs / f"{name}-{seed}"
+    result = _fit(data, searched, "--seed", str(seed), "--budget", budget)
+    drawn = runs / f"{name}-{seed}-random.json"
+    drawn.write_text(json.dumps(random_architecture(searched, seed).to_json()))
+    random = _fit(
+        data, runs / f"{name}-{seed}-random",
+        "--seed", str(seed), "--schedule", str(searched / "schedule.json"), "--architecture", str(drawn),
+    )  # fmt: skip
+    return [
+        _row(name, seed, "backbone", result, result["backbone_scores"], result["backbone_parameters"]),
+        _row(name, seed, "searched", result, result["scores"], result["parameters"]),
+        _row(name, seed, "random", random, random["scores"], random["parameters"]),
+    ]
+
+
+def random_architecture(run: Path, seed: int) -> Architecture:
+    """An architecture for the same layers, each choice drawn from the candidates that the search had there."""
+    config = json.loads((run / "config.json").read_text())
+    spec = DataSpec.from_json(config["data"])
+    backbone = build_backbone(config["backbone"], spec, width=config["width"], for_search=True)
+    sample = torch.zeros(2, spec.channels, *spec.spatial_shape)
+    layers = find_searchable(backbone, SearchSpace.for_dims(spec.spatial_dims), sample).searchable
+    rng = generator(seed, "random architecture")
+    return Architecture(
+        {
+            name: layer.candidates[int(torch.randint(len(layer.candidates), (), generator=rng))]
+            for name, layer in layers.items()
+        }
+    )
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A line per task: mean and standard deviation over seeds, and what others have published."""
+    lines = []
+    for name in dict.fromkeys(row["task"] for row in rows):
+        mine = [row for row in rows if row["task"] == name]
+        scores = {
+            network: [row["test"] for row in mine if row["network"] == network]
+            for network in ("backbone", "searched", "random")
+        }
+        higher = mine[0]["higher_is_better"]
+        gains = [s - b for s, b in zip(scores["searched"], scores["backbone"], strict=True)]
+        better = sum(gain > 0 if higher else gain < 0 for gain in gains)
+        published = ", ".join(f"{method} {value:.3g}" for method, value in TASKS[name].published.items())
+        lines.append(
+            [
+                name,
+                f"{mine[0]['metric']} ({'higher' if higher else 'lower'} is better)",
+                *(f"{mean(v):.4g} ± {stdev(v) if len(v) > 1 else 0:.2g}" for v in scores.values()),
+                f"{better} of {len(gains)}",
+                " ".join(str(row["width"]) for row in mine if row["network"] == "searched"),
+                published or "-",
+            ]
+        )
+    header = ["task", "test metric", "untouched backbone", "searched", "random architecture"]
+    return markdown([*header, "seeds where searched beats backbone", "width by seed", "published"], lines)
+
+
+def _fit(data: Path, out: Path, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "dashnas.cli", "fit", str(data), "--out", str(out), "--threads", "1", "--quiet"]
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+    return json.loads((out / "result.json").read_text())
+
+
+def _row(
+    name: str, seed: int, network: str, result: dict[str, Any], scores: dict[str, Any], parameters: int
+) -> dict[str, Any]:
+    test = scores["test"]
+    return {
+        "task": name,
+        "seed": seed,
+        "network": network,
+        "metric": result["metric"]["name"],
+        "higher_is_better": result["metric"]["higher_is_better"],
+        "protocol": result["protocol"],
+        "validation": scores["validation"],
+        "test": test["value"],
+        "test_low": test["low"],
+        "test_high": test["high"],
+        "width": result["backbone"]["width"],
+        "parameters": parameters,
+        "epochs": result["schedule"]["retrain_epochs"],
+        "trials": result["schedule"]["tune_trials"],
+        "seconds": round(result["seconds"]["this_process"], 1),
+    }
+
+
+def main() -> None:
+    """Run what is not finished, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time, one thread each")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--budget", default="3m")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--table", action="store_true", help="make the table from the finished cells")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            print(table(run_cell("digits8", 0, "20s", Path(folder))))
+        return
+    RUNS.mkdir(parents=True, exist_ok=True)
+    cells = [(name, seed) for seed in range(arguments.seeds) for name in NAMES]
+    if arguments.table:
+        cells = [(n, s) for n, s in cells if (RUNS / f"{n}-{s}-random" / "result.json").exists()]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        done = list(pool.map(lambda cell: run_cell(*cell, arguments.budget, RUNS), cells))
+    rows = sorted((row for cell in done for row in cell), key=lambda row: (NAMES.index(row["task"]), row["seed"]))
+    text = table(rows)
+    print(text)
+    write_csv(RESULTS / "real.csv", rows)
+    about = "\n".join(provenance())
+    (RESULTS / "real.md").write_text(
+        f"# Small real data sets, {arguments.budget} each\n\n{__doc__.strip()}\n\n{about}\n"
+        f"- {arguments.jobs} cells at a time, one thread each; mean ± standard deviation over seeds 0 to "
+        f"{arguments.seeds - 1}; protocol clean; a row per network in `real.csv`\n\n{text}"
+    )
+
+
+if __name__ == "__main__":
+    main()
