@@ -90,11 +90,11 @@ def _echo_task(name: str, shape: tuple[int, ...], lag: tuple[int, ...], space: S
 
 
 SIGNALS = SearchSpace(kernel_sizes=(3, 5, 7, 9), dilations=(1, 3, 7, 15))
-IMAGES = SearchSpace(kernel_sizes=(3, 5), dilations=(1, 3, 7, 15))
+IMAGES = SearchSpace(kernel_sizes=(3, 5, 9), dilations=(1, 2, 3, 4))
 TASKS = (
     _echo_task("echo-56", (128,), (56,), SIGNALS, samples=2000, search_epochs=20, train_epochs=15),
     _echo_task("echo-105", (256,), (105,), SIGNALS, samples=2000, search_epochs=20, train_epochs=15),
-    _echo_task("echo-20x0", (32, 32), (20, 0), IMAGES, samples=1000, search_epochs=15, train_epochs=15),
+    _echo_task("echo-21x0", (28, 28), (21, 0), IMAGES, samples=2000, search_epochs=15, train_epochs=10),
     Planted(
         name="neighbours",
         make=neighbours,

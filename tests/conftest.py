@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,18 @@ def _seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fast tests compute with one thread, so that they are as fast beside other work; afterwards as it was."""
+    if request.node.get_closest_marker("slow"):
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

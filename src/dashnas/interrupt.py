@@ -8,11 +8,10 @@ from types import FrameType
 
 
 @contextmanager
-def graceful_interrupt(tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+def graceful_interrupt() -> Iterator[Callable[[], bool]]:
     """Turn SIGINT and SIGTERM into a question that can be asked after each step.
 
-    Args:
-        tell: hears once that the wish was understood.
+    Nothing is printed on arrival: a handler may run in the middle of another print.
 
     Yields:
         Whether a stop was requested. Outside the main thread, where no handler can be set, always no.
@@ -24,7 +23,6 @@ def graceful_interrupt(tell: Callable[[str], None]) -> Iterator[Callable[[], boo
         if requested:
             raise KeyboardInterrupt
         requested = True
-        tell("stopping after this step; press Ctrl-C again to stop at once")
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

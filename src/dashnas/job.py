@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,25 @@ from dashnas.runs import Run
 from dashnas.search import make_supernet, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
-from dashnas.training import Session, steps_per_epoch
+from dashnas.training import DivergedError, Session, steps_per_epoch
 from dashnas.tune import Tuning
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
+
+
+RETRAIN_ATTEMPTS = 3
+"""Trainings of a network before a run gives up, each with a tenth of the learning rate before."""
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A network after the final training."""
+
+    network: nn.Module
+    recipe: Recipe
+    """The one it was trained with in the end."""
+    seconds: float
 
 
 class Job:
@@ -145,13 +159,33 @@ class Job:
             seed=derive_seed(self.config.seed, "tune"),
         )  # fmt: skip
 
-    def retrain(self, name: str, network: nn.Module, recipe: Recipe, schedule: Schedule) -> float:
-        """Train a network on all that is not for the test; the seconds it took."""
-        return retrain(
-            name, network, self.data.development, self.loss, recipe, self.config.retrain,
-            epochs=schedule.retrain_epochs, batch_size=self.batch_size,
-            seed=derive_seed(self.config.seed, "retrain"), session=self.session,
-        )  # fmt: skip
+    def retrain(
+        self,
+        name: str,
+        architecture: Architecture | None,
+        recipe: Recipe,
+        schedule: Schedule,
+        attempts: int = RETRAIN_ATTEMPTS,
+    ) -> Retrained:
+        """Train a fresh network on all that is not for the test; where that diverges, with a tenth of the rate.
+
+        Raises:
+            DivergedError: it diverged at every attempt.
+        """
+        network = self.network(architecture, recipe.dropout)
+        try:
+            seconds = retrain(
+                name, network, self.data.development, self.loss, recipe, self.config.retrain,
+                epochs=schedule.retrain_epochs, batch_size=self.batch_size,
+                seed=derive_seed(self.config.seed, "retrain"), session=self.session,
+            )  # fmt: skip
+        except DivergedError as error:
+            if attempts == 1:
+                raise
+            slower = replace(recipe, learning_rate=recipe.learning_rate / 10)
+            self.session.reporter.message(f"warning: {error}; trying again with {slower.learning_rate:.3g}")
+            return self.retrain(f"{name}-again", architecture, slower, schedule, attempts - 1)
+        return Retrained(network, recipe, seconds)
 
     @property
     def batch_size(self) -> int:
@@ -199,7 +233,7 @@ def workspace(source: Any, options: Options, out: Path | str | None, reporter: R
             torch.set_num_threads(options.threads or threads_before)
             with (
                 Run(Path(out or scratch), settings) as run,
-                graceful_interrupt(reporter.message) as stop_requested,
+                graceful_interrupt() as stop_requested,
             ):
                 job.session = replace(session, run=run, stop_requested=stop_requested)
                 yield job

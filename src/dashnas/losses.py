@@ -76,17 +76,13 @@ def class_weights(setting: str | tuple[float, ...] | None, part: Part) -> Tensor
         return torch.tensor(setting, dtype=torch.float32)
     if setting != "balanced":
         raise ConfigError(f"class weights must be 'balanced' or numbers, got {setting!r}")
-    targets, mask = part.targets(), part.mask()
-    if kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
-        counted = targets if mask is None else targets[mask]
-        counts = np.bincount(counted.ravel(), minlength=outputs)
+    counts = part.class_counts()
+    assert counts is not None
+    if counts.ndim == 1:
         balanced = counts.sum() / (outputs * np.maximum(counts, 1))
     else:
-        flat = np.moveaxis(targets, 1, 0).reshape(outputs, -1)
-        if mask is not None:
-            flat = flat[:, mask.ravel()]
-        positives = flat.sum(axis=1)
-        balanced = (flat.shape[1] - positives) / np.maximum(positives, 1)
+        negatives, positives = counts.T
+        balanced = negatives / np.maximum(positives, 1)
     return torch.tensor(balanced, dtype=torch.float32)
 
 

@@ -19,6 +19,7 @@ from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.errors import RunError
 from dashnas.evaluate import predict
 from dashnas.runs import read_json, write_json
+from dashnas.seeding import isolated_rng
 from dashnas.space import Architecture
 from dashnas.storage import atomic_file
 
@@ -99,7 +100,8 @@ class TrainedModel:
             if isinstance(error, RunError):
                 raise
             raise RunError(f"{folder / 'config.json'} is damaged: {error!r}") from error
-        network = topology.build(spec, architecture)
+        with isolated_rng(torch.device("cpu")):  # fresh weights are drawn, to be replaced at once
+            network = topology.build(spec, architecture)
         path = folder / "model.safetensors"
         try:
             network.load_state_dict(load_file(path))

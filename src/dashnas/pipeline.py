@@ -18,7 +18,6 @@ from dashnas.model import TrainedModel
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.space import Architecture
-from dashnas.training import DivergedError
 from dashnas.tune import trial_from_json, trial_to_json
 
 RESULT_FORMAT = 1
@@ -138,15 +137,14 @@ def _run_phases(job: Job) -> None:
         "tune-backbone", job.network(None, recipe.dropout), recipe, job.session
     )
 
-    networks = {
-        "searched": job.network(architecture, recipe.dropout),
-        "backbone": job.network(None, recipe.dropout),
-    }
+    searched = job.retrain("retrain", architecture, recipe, schedule)
+    backbone = job.retrain("backbone", None, recipe, schedule)
+    networks = {"searched": searched.network, "backbone": backbone.network}
     seconds = {
         "search": search_seconds,
         "tune": sum(trial.seconds for trial in trials) + backbone_tune_seconds,
-        "retrain": job.retrain("retrain", networks["searched"], recipe, schedule),
-        "backbone": _train_backbone(job, networks["backbone"], recipe, schedule),
+        "retrain": searched.seconds,
+        "backbone": backbone.seconds,
     }
     scores: dict[str, dict[str, Any]] = {
         "searched": {"validation": best.score},
@@ -177,7 +175,8 @@ def _run_phases(job: Job) -> None:
                 "width": job.config.width,
                 "official": job.config.official,
             },
-            "recipe": asdict(recipe),
+            "recipe": asdict(searched.recipe),
+            "backbone_recipe": asdict(backbone.recipe),
             "schedule": asdict(schedule),
             "parameters": _num_parameters(networks["searched"]),
             "backbone_parameters": _num_parameters(networks["backbone"]),
@@ -196,15 +195,6 @@ def _run_phases(job: Job) -> None:
             "versions": {name: version(name) for name in ("dashnas", "torch", "numpy", "scikit-learn", "optuna")},
         },
     )
-
-
-def _train_backbone(job: Job, network: nn.Module, recipe: Recipe, schedule: Schedule) -> float:
-    """Train the backbone that the result is compared with; if it diverges, the result is none the worse for it."""
-    try:
-        return job.retrain("backbone", network, recipe, schedule)
-    except DivergedError as error:
-        job.session.reporter.message(f"warning: {error}; the backbone is scored as it is")
-        return 0.0
 
 
 def _decide_schedule(job: Job) -> Schedule:

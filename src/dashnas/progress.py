@@ -110,9 +110,13 @@ class Bars:
 
     def end(self) -> None:
         """See `Reporter`."""
-        if self._task is not None:
-            self._progress.stop_task(self._task)
-            self._task = None
+        if self._task is None:
+            return
+        # A finished phase becomes a line above the bars: many trials would not fit on the screen as bars.
+        (task,) = (task for task in self._progress.tasks if task.id == self._task)
+        self.message(f"{task.description}: {task.fields['state']}")
+        self._progress.remove_task(self._task)
+        self._task = None
 
 
 def describe(event: dict[str, Any], epochs: int) -> str:

@@ -1,0 +1,60 @@
+"""The same on a GPU as on the CPU; skipped where there is none."""
+
+import numpy as np
+import pytest
+import torch
+
+from dashnas import Options, fit
+from dashnas.ops import STRATEGIES, AggConv1d, AggConv2d
+from dashnas.space import SearchSpace
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.fixture(autouse=True)
+def _exact_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("layer_type", "shape"), [(AggConv1d, (46,)), (AggConv2d, (15, 16))])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_values_and_gradients_equal_those_of_the_cpu(strategy, layer_type, shape, dtype, tolerance):
+    layer = layer_type(4, 6, SearchSpace.for_dims(len(shape)).candidates(), stride=2, strategy="mixed_results").double()
+    x = torch.randn(3, 4, *shape, dtype=torch.float64)
+    expected = _value_and_gradients(layer, x)
+    layer.strategy = strategy
+    actual = _value_and_gradients(layer.to("cuda", dtype), x.to("cuda", dtype))
+    for a, b in zip(actual, expected, strict=True):
+        assert (a.cpu().double() - b).abs().max() / b.abs().max() <= tolerance
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_bf16_autocast(strategy):
+    layer = AggConv1d(4, 6, SearchSpace.for_dims(1).candidates(), strategy="mixed_results").cuda()
+    x = torch.randn(3, 4, 64, device="cuda")
+    expected = layer(x)
+    layer.strategy = strategy
+    with torch.autocast("cuda", torch.bfloat16):
+        actual = layer(x)
+    assert actual.dtype == torch.bfloat16
+    assert (actual.float() - expected).abs().max() / expected.abs().max() <= 2e-2
+
+
+def test_fit_searches_trains_and_predicts(tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 120)
+    x = rng.normal(size=(120, 1, 32)).astype(np.float32)
+    x[:, 0, 10] += 6 * y
+    result = fit((x, y), Options(epochs=10, width=8, tune_trials=2, device="cuda"), out=tmp_path / "run")
+    assert result.summary["device"] == "cuda"
+    assert result.summary["scores"]["test"]["value"] < 0.3
+
+
+def _value_and_gradients(layer, x):
+    x = x.clone().requires_grad_()
+    layer.zero_grad()
+    value = layer(x)
+    (value * value.detach()).sum().backward()
+    return [value.detach(), x.grad, layer.arch_parameters.grad, *(p.grad for p in layer.kernels.values())]

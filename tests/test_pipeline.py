@@ -1,0 +1,313 @@
+"""The main job on every kind of target: it runs to its end, says what came of it, and what it learned is there."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from dashnas import TrainedModel, dry_run, fit, search_only
+from dashnas.config import Recipe, Schedule
+from dashnas.data import DataConfig, Inputs, TargetKind, prepare, read_inputs
+from dashnas.errors import ConversionError, RunError
+from dashnas.metrics import get_metric
+from dashnas.space import Architecture, Candidate
+from dashnas.training import DivergedError
+from tiny import CLASSES, SPATIAL, arrays, options
+
+KINDS = list(TargetKind)
+OUTPUTS = {
+    TargetKind.CLASSES: 3,
+    TargetKind.MULTI_LABEL: 2,
+    TargetKind.REGRESSION: 1,
+    TargetKind.DENSE_BINARY: 1,
+    TargetKind.DENSE_CLASSES: 3,
+    TargetKind.DENSE_REGRESSION: 1,
+}
+
+
+def inputs(model: TrainedModel, x: np.ndarray) -> Inputs:
+    return read_inputs(x, model.spec, normaliser=model.normaliser)
+
+
+def predict(model: TrainedModel, x: np.ndarray) -> dict[str, np.ndarray]:
+    return model.predict(inputs(model, x).batches(16))
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["1-D", "2-D"])
+def dims(request) -> int:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request) -> TargetKind:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def finished(kind, dims, tmp_path_factory):
+    """A run on 60 easy samples."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    epochs, batch_size = (16, 8) if kind.is_dense else (10, 16)
+    chosen = options(epochs=epochs, search_epochs=1, tune_epochs=2, tune_trials=1, batch_size=batch_size)
+    return fit(arrays(kind, dims), replace(chosen, data=DataConfig(target=kind)), out=folder), folder
+
+
+def test_result_json_says_all_that_the_format_promises(finished, kind):
+    summary, folder = finished[0].summary, finished[1]
+    assert summary == json.loads((folder / "result.json").read_text())
+    assert summary["format"] == 1
+    assert summary["task_kind"] == kind.value
+    metric = get_metric(None, kind)
+    assert summary["metric"] == {"name": metric.name, "higher_is_better": metric.higher_is_better}
+    for scores in (summary["scores"], summary["backbone_scores"]):
+        assert math.isfinite(scores["validation"])
+        test = scores["test"]
+        assert test["low"] <= test["value"] <= test["high"]
+        assert (test["metric"], test["samples"]) == (metric.name, summary["samples"]["test"])
+    assert Architecture.from_json(summary["architecture"]) == Architecture.load(folder / "architecture.json")
+    assert {c.kernel_size for c in Architecture.from_json(summary["architecture"]).values()} <= {3, 5}
+    assert summary["backbone"] == {
+        "name": "resnet1d" if len(finished[0].model.spec.spatial_shape) == 1 else "wrn",
+        "width": 4,
+        "official": False,
+    }
+    assert summary["parameters"] == sum(p.numel() for p in finished[0].model.network.parameters())
+    assert set(summary["seconds"]) >= {"search", "tune", "retrain", "backbone"}
+    assert all(seconds > 0 for seconds in summary["seconds"].values())
+    assert (summary["seed"], summary["device"]) == (0, "cpu")
+    assert summary["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
+    assert sum(summary["samples"].values()) == 60
+
+
+def test_events_tell_every_epoch(finished):
+    events = [json.loads(line) for line in (finished[1] / "events.jsonl").read_text().splitlines()]
+    epochs = finished[0].summary["schedule"]["retrain_epochs"]
+    planned = {"search": 1, "tune-0": 2, "tune-backbone": 2, "retrain": epochs, "backbone": epochs}
+    assert [(e["phase"], e["epoch"]) for e in events] == [
+        (phase, epoch) for phase, planned_epochs in planned.items() for epoch in range(planned_epochs)
+    ]
+    assert all(math.isfinite(e["loss"]) and e["learning_rate"] > 0 and e["seconds"] >= 0 for e in events)
+    searched = [e for e in events if e["phase"] == "search"]
+    for event in searched:
+        assert set(event["mixture_entropy"]) == set(finished[0].summary["architecture"])
+        assert all(0 <= entropy <= math.log(4) + 1e-4 for entropy in event["mixture_entropy"].values())
+    tried = next(e for e in events if (e["phase"], e["epoch"]) == ("tune-0", 1))
+    assert tried["score"] == tried["best"] == finished[0].summary["scores"]["validation"]
+    assert tried["metric"] == finished[0].summary["metric"]["name"]
+
+
+def test_predictions_have_the_shape_and_the_terms_of_the_targets(finished, kind, dims):
+    model, spatial = TrainedModel.load(finished[1]), SPATIAL[dims]
+    answers = predict(model, arrays(kind, dims, samples=20, seed=1)["x"])
+    where = spatial if kind.is_dense else ()
+    if kind.is_regression:
+        assert {n: a.shape for n, a in answers.items()} == {"prediction": (20, *where)}
+        return
+    assert set(answers) == {"label", "probability"}
+    separate = kind in (TargetKind.MULTI_LABEL, TargetKind.DENSE_BINARY)
+    axis = () if kind is TargetKind.DENSE_BINARY else (OUTPUTS[kind],)
+    assert answers["probability"].shape == (20, *axis, *where)
+    assert answers["label"].shape == (20, *(axis if separate else ()), *where)
+    if separate:
+        assert set(np.unique(answers["label"])) <= {0, 1}
+        np.testing.assert_array_equal(answers["label"], answers["probability"] > 0.5)
+    else:
+        np.testing.assert_allclose(answers["probability"].sum(axis=1), 1, rtol=1e-5)
+        names = np.array(CLASSES if kind is TargetKind.CLASSES else range(3))
+        np.testing.assert_array_equal(answers["label"], names[answers["probability"].argmax(axis=1)])
+
+
+def test_predictions_beat_the_best_constant_guess(finished, kind, dims):
+    """On new samples; with half the errors, or half the squared ones, as the signal is easy."""
+    fresh = arrays(kind, dims, samples=60, seed=1)
+    answers = predict(TrainedModel.load(finished[1]), fresh["x"])
+    y = fresh["y"]
+    if kind.is_regression:
+        counts = fresh.get("mask", np.isfinite(y))
+        squared, spread = np.square(answers["prediction"] - y)[counts].mean(), np.var(y[counts])
+        assert squared < 0.5 * spread
+    else:
+        _, counts = np.unique(y, return_counts=True)
+        assert np.mean(answers["label"] != y) < 0.5 * (1 - counts.max() / counts.sum())
+
+
+def test_the_saved_network_predicts_what_the_trained_one_does(finished, kind, dims):
+    x = arrays(kind, dims, samples=7, seed=2)["x"]
+    loaded, trained = predict(TrainedModel.load(finished[1]), x), predict(finished[0].model, x)
+    for name in trained:
+        np.testing.assert_array_equal(loaded[name], trained[name])
+
+
+def test_masked_positions_count_nowhere(tmp_path):
+    """Whatever stands under the mask: runs on the same data otherwise are the same to the last digit."""
+    data = arrays(TargetKind.DENSE_REGRESSION)
+    other = {**data, "y": np.where(data["mask"], data["y"], 1e6)}
+    chosen = options(tune_trials=1)
+    a, b = (fit(d, chosen, out=tmp_path / name).summary for d, name in ((data, "nan"), (other, "number")))
+    assert a["scores"] == b["scores"]
+    assert a["backbone_scores"] == b["backbone_scores"]
+
+
+def test_groups_are_never_split(tmp_path):
+    data = arrays(TargetKind.CLASSES)
+    group = np.repeat(np.arange(20), 3)
+    summary = fit({**data, "group": group}, options(tune_trials=1)).summary
+    assert sum(summary["samples"].values()) == 60
+    parts = prepare({**data, "group": group}, DataConfig(), seed=0)
+    assert parts.test is not None
+    of = [set(part.fields["group"]) for part in (parts.train, parts.validation, parts.test.open())]
+    assert not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
+    assert [len(parts.train), len(parts.validation)] == [summary["samples"][n] for n in ("train", "validation")]
+
+
+class Items(Dataset):
+    """A map-style Dataset whose items are dicts."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return {"x": self.x[i], "y": self.y[i]}
+
+
+def test_torch_datasets_are_data_like_any_other(tmp_path):
+    x = arrays(TargetKind.CLASSES)["x"].astype(np.float32)
+    y = np.arange(60) % 3
+    cut = {"train": slice(0, 36), "validation": slice(36, 48), "test": slice(48, 60)}
+    of_tensors = {n: TensorDataset(torch.tensor(x[c]), torch.tensor(y[c])) for n, c in cut.items()}
+    of_items = {n: Items(x[c], y[c]) for n, c in cut.items()}
+    of_arrays = {f"{n}{s}": a[cut[p]] for p, s in (("train", ""), ("validation", "_val"), ("test", "_test"))
+                 for n, a in (("x", x), ("y", y))}  # fmt: skip
+    chosen = options(tune_trials=1)
+    first, *others = (fit(source, chosen).summary for source in (of_arrays, of_tensors, of_items))
+    for other in others:
+        assert other["scores"] == first["scores"]
+        assert other["samples"] == first["samples"] == {"train": 36, "validation": 12, "test": 12}
+
+
+def test_class_weights_change_what_is_learned(tmp_path):
+    """One class counts a thousand times as much as the others: the network says it more often."""
+    data = arrays(TargetKind.CLASSES)
+    data["x"] *= 0  # nothing to learn but how often a class counts
+    data["x"] += np.random.default_rng(0).normal(size=data["x"].shape)
+    chosen = options(tune_trials=1, epochs=4, class_weights=(0.001, 1.0, 0.001))
+    answers = predict(fit(data, chosen).model, data["x"])
+    assert np.mean(answers["label"] == CLASSES[1]) > 0.9
+
+
+def test_without_a_test_part_there_is_no_test_score():
+    summary = fit(arrays(TargetKind.CLASSES), options(tune_trials=1, data=DataConfig(test_fraction=0))).summary
+    assert set(summary["scores"]) == set(summary["backbone_scores"]) == {"validation"}
+    assert summary["samples"]["test"] == 0
+
+
+def test_the_backbone_has_the_same_recipe_width_and_epochs(tmp_path):
+    summary = fit(arrays(TargetKind.CLASSES), options(), out=tmp_path / "run").summary
+    phases = [json.loads(line)["phase"] for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert phases.count("backbone") == phases.count("retrain") == summary["schedule"]["retrain_epochs"]
+
+
+def test_an_architecture_that_equals_the_backbone_scores_as_the_backbone_does(monkeypatch):
+    """Both are trained alike: where the searched network is the stock one, both rows of the table agree."""
+    monkeypatch.setattr("dashnas.backbones.resnet1d.KERNEL_SIZES", (3, 3, 3))
+    monkeypatch.setattr("dashnas.model.derive", lambda network, architecture, initialise: network)
+    stock = Architecture({f"blocks.{b}.units.{u}.conv": Candidate(3) for b in range(3) for u in range(3)})
+    summary = fit(arrays(TargetKind.CLASSES), options(tune_trials=1, architecture=stock)).summary
+    assert summary["scores"] == summary["backbone_scores"]
+    assert summary["parameters"] == summary["backbone_parameters"]
+
+
+def test_search_alone_is_the_first_part_of_fit(tmp_path):
+    data = arrays(TargetKind.CLASSES)
+    architecture = search_only(data, options(), out=tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()
+    searched_at = (tmp_path / "run" / "architecture.json").stat().st_mtime_ns
+    result = fit(data, options(), out=tmp_path / "run")
+    assert Architecture.from_json(result.summary["architecture"]) == architecture
+    assert (tmp_path / "run" / "architecture.json").stat().st_mtime_ns == searched_at
+    assert result.summary["scores"] == fit(data, options()).summary["scores"]
+
+
+def test_a_dry_run_trains_nothing_and_tells_the_costs():
+    would = dry_run(arrays(TargetKind.CLASSES), options())
+    assert would.schedule == Schedule(search_epochs=1, tune_trials=2, tune_epochs=1, retrain_epochs=2)
+    assert set(would.seconds) == {"search", "tune", "retrain", "backbone"}
+    assert all(seconds > 0 for seconds in would.seconds.values())
+    assert all(size > 0 for size in would.peak_bytes.values())
+    assert len(would.conversion.searchable) == 9
+
+
+def test_a_run_of_other_data_is_refused(tmp_path):
+    fit(arrays(TargetKind.CLASSES), options(tune_trials=1), out=tmp_path / "run")
+    with pytest.raises(RunError, match="data_fingerprint"):
+        fit(arrays(TargetKind.CLASSES, seed=1), options(tune_trials=1), out=tmp_path / "run")
+
+
+def test_settings_that_cannot_work_leave_no_folder_behind(tmp_path):
+    wrong = options(architecture=Architecture({"no_such_layer": Candidate(3)}))
+    with pytest.raises(ConversionError, match="no_such_layer"):
+        fit(arrays(TargetKind.CLASSES), wrong, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("given", [{"dropout": 0.1}, {"learning_rate": 1.5}, {"weight_decay": 0.0}])
+def test_a_recipe_outside_the_space_that_others_are_drawn_from_is_tried_all_the_same(given, tmp_path):
+    fit(arrays(TargetKind.CLASSES), options(tune_trials=2, epochs=1, **given), out=tmp_path / "run")
+    trials = json.loads((tmp_path / "run" / "tune.json").read_text())
+    assert len(trials) == 2
+    assert Recipe(**trials[0]["recipe"]) == replace(Recipe(), **given)
+
+
+@pytest.mark.parametrize("phase", ["tune-backbone", "backbone"])
+def test_a_backbone_that_diverges_costs_the_result_nothing(phase, tmp_path, monkeypatch):
+    from dashnas import retrain, training, tune
+
+    def diverge_there(which, session):
+        if which.name == phase:
+            raise DivergedError(f"the loss of {phase} became nan in epoch 1; try a lower learning rate")
+        return training.train(which, session)
+
+    for module in (tune, retrain):
+        monkeypatch.setattr(module, "train", diverge_there)
+    summary = fit(arrays(TargetKind.CLASSES), options(tune_trials=1), out=tmp_path / "run").summary
+    assert math.isfinite(summary["scores"]["test"]["value"])
+    assert (summary["backbone_scores"]["validation"] is None) == (phase == "tune-backbone")
+
+
+def test_regression_far_from_zero_keeps_its_small_differences():
+    """Values near 1e9 that differ by ones: float32 has none of these between 1e9 and 1e9 + 64."""
+    data = arrays(TargetKind.REGRESSION, samples=90)
+    data["y"] = data["y"] + 1e9
+    result = fit(data, options(epochs=10, tune_trials=1, search_epochs=1, batch_size=16))
+    answers = predict(result.model, data["x"])["prediction"]
+    assert np.square(answers - data["y"]).mean() < 0.5 * data["y"].var()
+    assert result.summary["scores"]["test"]["value"] < data["y"].std()
+
+
+def test_a_run_leaves_the_generators_and_threads_of_its_process_as_they_were(tmp_path, monkeypatch):
+    asked_for, set_num_threads = [], torch.set_num_threads
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: asked_for.append(n) or set_num_threads(1))
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]
+    fit(arrays(TargetKind.CLASSES), options(tune_trials=1, epochs=1, threads=2), out=tmp_path / "run")
+    TrainedModel.load(tmp_path / "run")
+    assert asked_for == [2, 1]
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
+
+
+def test_a_run_depends_on_its_seed_alone():
+    """Not on the state of anybody's generators."""
+    data, chosen = arrays(TargetKind.CLASSES), options(tune_trials=2)
+    first = fit(data, chosen).summary
+    torch.manual_seed(123)
+    np.random.seed(123)
+    assert fit(data, chosen).summary["scores"] == first["scores"]
+    other = fit(data, replace(chosen, seed=1)).summary
+    assert other["scores"] != first["scores"]
