@@ -34,22 +34,20 @@ NAMES = ("cricketx", "digits8", "vowels", "darcy16", "tecator", "watch", "mnist1
 RUNS = Path(__file__).parents[1] / "runs" / "real"
 
 
-def run_cell(name: str, seed: int, budget: str, runs: Path) -> list[dict[str, Any]]:
-    """One task and seed: the searched run and the random one; a row for each network."""
-    data = fetch(name, runs / f"{name}.npz")
-    searched = runs / f"{name}-{seed}"
-    result = _fit(data, searched, "--seed", str(seed), "--budget", budget)
-    drawn = runs / f"{name}-{seed}-random.json"
+def run_searched(name: str, seed: int, budget: str, runs: Path) -> Path:
+    """The main job on one task and seed; the run's folder."""
+    run = runs / f"{name}-{seed}"
+    _fit(fetch(name, runs / f"{name}.npz"), run, "--seed", str(seed), "--budget", budget)
+    return run
+
+
+def run_random(name: str, seed: int, runs: Path) -> Path:
+    """The same schedule with a random architecture; the run's folder."""
+    searched, run, drawn = runs / f"{name}-{seed}", runs / f"{name}-{seed}-random", runs / f"{name}-{seed}-random.json"
     drawn.write_text(json.dumps(random_architecture(searched, seed).to_json()))
-    random = _fit(
-        data, runs / f"{name}-{seed}-random",
-        "--seed", str(seed), "--schedule", str(searched / "schedule.json"), "--architecture", str(drawn),
-    )  # fmt: skip
-    return [
-        _row(name, seed, "backbone", result, result["backbone_scores"], result["backbone_parameters"]),
-        _row(name, seed, "searched", result, result["scores"], result["parameters"]),
-        _row(name, seed, "random", random, random["scores"], random["parameters"]),
-    ]
+    schedule = ["--schedule", str(searched / "schedule.json"), "--architecture", str(drawn)]
+    _fit(runs / f"{name}.npz", run, "--seed", str(seed), *schedule)
+    return run
 
 
 def random_architecture(run: Path, seed: int) -> Architecture:
@@ -74,31 +72,53 @@ def table(rows: list[dict[str, Any]]) -> str:
     for name in dict.fromkeys(row["task"] for row in rows):
         mine = [row for row in rows if row["task"] == name]
         scores = {
-            network: [row["test"] for row in mine if row["network"] == network]
+            network: {row["seed"]: row["test"] for row in mine if row["network"] == network}
             for network in ("backbone", "searched", "random")
         }
         higher = mine[0]["higher_is_better"]
-        gains = [s - b for s, b in zip(scores["searched"], scores["backbone"], strict=True)]
+        gains = [scores["searched"][seed] - score for seed, score in scores["backbone"].items()]
         better = sum(gain > 0 if higher else gain < 0 for gain in gains)
         published = ", ".join(f"{method} {value:.3g}" for method, value in TASKS[name].published.items())
         lines.append(
             [
                 name,
                 f"{mine[0]['metric']} ({'higher' if higher else 'lower'} is better)",
-                *(f"{mean(v):.4g} ± {stdev(v) if len(v) > 1 else 0:.2g}" for v in scores.values()),
+                *(_mean(list(values.values())) for values in scores.values()),
                 f"{better} of {len(gains)}",
                 " ".join(str(row["width"]) for row in mine if row["network"] == "searched"),
+                " ".join(str(row["epochs"]) for row in mine if row["network"] == "searched"),
                 published or "-",
             ]
         )
     header = ["task", "test metric", "untouched backbone", "searched", "random architecture"]
-    return markdown([*header, "seeds where searched beats backbone", "width by seed", "published"], lines)
+    header += ["seeds where searched beats backbone", "width by seed", "epochs by seed", "published (same metric)"]
+    return markdown(header, lines)
 
 
-def _fit(data: Path, out: Path, *options: str) -> dict[str, Any]:
+def rows_of(name: str, seed: int, runs: Path) -> list[dict[str, Any]]:
+    """A row for each network of a task and seed whose run is finished."""
+    searched, random = runs / f"{name}-{seed}" / "result.json", runs / f"{name}-{seed}-random" / "result.json"
+    rows = []
+    if searched.exists():
+        result = json.loads(searched.read_text())
+        rows.append(_row(name, seed, "backbone", result, result["backbone_scores"], result["backbone_parameters"]))
+        rows.append(_row(name, seed, "searched", result, result["scores"], result["parameters"]))
+    if random.exists():
+        result = json.loads(random.read_text())
+        rows.append(_row(name, seed, "random", result, result["scores"], result["parameters"]))
+    return rows
+
+
+def _mean(values: list[float]) -> str:
+    if not values:
+        return "-"
+    spread = f" ± {stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{mean(values):.4g}{spread} (n = {len(values)})"
+
+
+def _fit(data: Path, out: Path, *options: str) -> None:
     command = [sys.executable, "-m", "dashnas.cli", "fit", str(data), "--out", str(out), "--threads", "1", "--quiet"]
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
-    return json.loads((out / "result.json").read_text())
 
 
 def _row(
@@ -135,15 +155,17 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         with tempfile.TemporaryDirectory() as folder:
-            print(table(run_cell("digits8", 0, "20s", Path(folder))))
+            run_searched("digits8", 0, "20s", Path(folder))
+            run_random("digits8", 0, Path(folder))
+            print(table(rows_of("digits8", 0, Path(folder))))
         return
     RUNS.mkdir(parents=True, exist_ok=True)
     cells = [(name, seed) for seed in range(arguments.seeds) for name in NAMES]
-    if arguments.table:
-        cells = [(n, s) for n, s in cells if (RUNS / f"{n}-{s}-random" / "result.json").exists()]
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        done = list(pool.map(lambda cell: run_cell(*cell, arguments.budget, RUNS), cells))
-    rows = sorted((row for cell in done for row in cell), key=lambda row: (NAMES.index(row["task"]), row["seed"]))
+    if not arguments.table:
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            list(pool.map(lambda cell: run_searched(*cell, arguments.budget, RUNS), cells))
+            list(pool.map(lambda cell: run_random(*cell, RUNS), cells))
+    rows = [row for name in NAMES for seed in range(arguments.seeds) for row in rows_of(name, seed, RUNS)]
     text = table(rows)
     print(text)
     write_csv(RESULTS / "real.csv", rows)

@@ -22,7 +22,7 @@ def test_a_search_prints_the_choice_of_each_layer(data, finished):
     assert result.exit_code == 0
     layers = json.loads((finished / "architecture.json").read_text())
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["layer", "kernel", "size", "dilation", "reach"]
+    assert lines[0].split() == ["layer", "kernel", "size", "dilation", "span"]
     for line, (layer, choice) in zip(lines[1:], layers.items(), strict=False):
         size, dilation = choice["kernel_size"], choice["dilation"]
         assert line.split() == [layer, str(size), str(dilation), str((size - 1) * dilation + 1)]

@@ -42,12 +42,12 @@ def scores_table(result: Mapping[str, Any]) -> Table:
 
 
 def architecture_table(architecture: Mapping[str, Any]) -> Table:
-    """Each layer's kernel size, dilation, and reach: the samples from its first tap to its last."""
+    """Each layer's kernel size, dilation, and span: the samples from its first tap to its last."""
     table = plain_table("layer", "kernel size", "dilation", "span")
     for layer, choice in Architecture.from_json(dict(architecture)).items():
         axes = max(_num_axes(choice.kernel_size), _num_axes(choice.dilation))
-        reach = tuple(2 * half + 1 for half in choice.half_reach(axes))
-        table.add_row(layer, _axes(choice.kernel_size), _axes(choice.dilation), _axes(reach))
+        span = tuple(2 * half + 1 for half in choice.half_reach(axes))
+        table.add_row(layer, _axes(choice.kernel_size), _axes(choice.dilation), _axes(span))
     return table
 
 

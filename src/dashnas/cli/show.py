@@ -16,7 +16,7 @@ def show(
     """Show what a run came to, or how far it is.
 
     Scores of the searched network and of the untouched backbone, the kernel
-    size, dilation and reach (first tap to last, in samples) of each layer, the
+    size, dilation and span (first tap to last, in samples) of each layer, the
     recipe, and what it took.
 
     For example:
