@@ -35,6 +35,7 @@ def main() -> None:
 
     summary = result.summary
     print(f"{summary['task_kind']}, scored with {summary['metric']['name']} where the mask is 1 (higher is better)")
+    print(f"both networks trained for {summary['schedule']['retrain_epochs']} epochs, which is little")
     for title, name in (("searched network", "scores"), ("untouched backbone", "backbone_scores")):
         test = summary[name]["test"]
         print(f"{title}: test {test['value']:.2f} (95 % interval {test['low']:.2f} to {test['high']:.2f})")

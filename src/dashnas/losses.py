@@ -91,12 +91,12 @@ def _masked_mean(losses: Tensor, mask: Tensor | None, share: Tensor | None) -> T
     if mask is not None:
         if losses.dim() > mask.dim():
             mask = mask.unsqueeze(1)
-        # Not a product: a masked target may be anything, and 0 * inf is not 0.
+        # Not a product: 0 * inf is not 0.
         losses = torch.where(mask, losses, 0.0)
         counts = mask.expand_as(losses) if share is None else mask * share
     else:
         counts = torch.ones_like(losses) if share is None else share
-    return losses.sum() / counts.sum().clamp(min=torch.finfo(losses.dtype).tiny)
+    return losses.sum() / counts.sum().to(losses).clamp(min=torch.finfo(losses.dtype).tiny)
 
 
 def _relative_l2(normaliser: Normaliser, output: Tensor, batch: Batch) -> Tensor:

@@ -96,6 +96,8 @@ class Bars:
 
     def begin(self, phase: str, steps: int, done: int) -> None:
         """See `Reporter`."""
+        if self._task is not None:  # of a phase that was broken off, as when a recipe diverges
+            self._progress.remove_task(self._task)
         self._task = self._progress.add_task(phase, total=steps, completed=done, state="")
 
     def advance(self) -> None:

@@ -12,6 +12,7 @@ result.json          the outcome
 """
 
 import fcntl
+import io
 import json
 import time
 from collections.abc import Callable
@@ -87,8 +88,11 @@ class Run:
 
     def save_checkpoint(self, phase: str, state: dict[str, Any]) -> None:
         """Replace the checkpoint of a phase; if that fails, the one before is still whole."""
+        # By way of memory: on a full disk torch.save hides the error of the file behind one of its own.
+        content = io.BytesIO()
+        torch.save(state, content)
         with atomic_file(self._checkpoint(phase)) as file:
-            torch.save(state, file)
+            file.write(content.getbuffer())
 
     def load_checkpoint(self, phase: str) -> dict[str, Any] | None:
         """The last checkpoint of a phase, or None.

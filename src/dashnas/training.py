@@ -180,6 +180,7 @@ def _finish_epoch(phase: Phase, session: Session, progress: Progress, loss: floa
         "phase": phase.name,
         "epoch": progress.epoch,
         "loss": loss,
+        "score": None,
         "learning_rate": phase.optimiser.param_groups[0]["lr"],
         "seconds": round(seconds, 3),
         **{name: value for name, value in extra.items() if name != "stop"},

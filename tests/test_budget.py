@@ -1,0 +1,133 @@
+"""How a budget becomes epochs, and how a time is written."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dashnas.budget import MAX_EPOCHS, RESERVE, EpochCosts, full_trials, parse_seconds, plan, time_steps
+from dashnas.config import Recipe, RetrainConfig, Schedule
+from dashnas.errors import ConfigError
+from dashnas.losses import make_loss
+from dashnas.retrain import retrain_phase
+from tiny import prepared
+
+TIMES = [
+    ("90", 90),
+    ("45s", 45),
+    ("10m", 600),
+    ("1.5h", 5400),
+    ("1h30m", 5400),
+    ("1d", 86_400),
+    ("2d3h4m5s", 183_845),
+    (" 10M ", 600),
+    ("0.5s", 0.5),
+    ("1e3", 1000),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), TIMES)
+def test_a_time_is_numbers_with_units_or_just_seconds(text, seconds):
+    assert parse_seconds(text) == seconds
+
+
+REFUSED = [
+    *((text, "must be a positive time") for text in ("", "0", "0m", "-5", "-1m", "nan", "inf", "infd")),
+    *((text, "cannot read") for text in ("ten", "m", "5x", "1h30", "10m5", "5 minutes", "1ms", "h1", "1,5h")),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_anything_else_is_refused_and_the_form_is_shown(text, message):
+    with pytest.raises(ConfigError, match=f"{message}.*write it as 90s, 10m or 1h30m"):
+        parse_seconds(text)
+
+
+SECONDS = st.floats(1e-3, 1e3)
+COSTS = st.builds(
+    EpochCosts,
+    search=st.just(0.0) | SECONDS,
+    derived=SECONDS,
+    backbone=SECONDS,
+    retrain_share=st.floats(1.01, 2.0),
+)
+BUDGETS = st.floats(-100, 1e6)
+
+
+def cost(schedule: Schedule, costs: EpochCosts) -> float:
+    """By the plan's own reckoning."""
+    tuning = full_trials(schedule.tune_trials) * costs.derived + costs.backbone
+    final = costs.retrain_share * (costs.derived + costs.backbone)
+    return schedule.search_epochs * costs.search + schedule.tune_epochs * tuning + schedule.retrain_epochs * final
+
+
+@given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
+def test_a_plan_fits_the_budget_or_is_the_shortest_there_is(budget, costs, trials, enough):
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough)
+    shortest = schedule.tune_trials == schedule.retrain_epochs == 1
+    assert shortest or cost(schedule, costs) <= budget * (1 - RESERVE) * (1 + 1e-9)
+
+
+@given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
+def test_every_phase_has_an_epoch_and_none_too_many(budget, costs, trials, enough):
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough)
+    assert 1 <= schedule.retrain_epochs <= MAX_EPOCHS
+    assert 1 <= schedule.tune_trials <= trials
+    assert schedule.tune_epochs == math.ceil(schedule.retrain_epochs / 2)
+    assert schedule.search_epochs == (schedule.tune_epochs if costs.search else 0)
+
+
+@given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
+def test_no_epoch_more_would_fit(budget, costs, trials, enough):
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough)
+    epochs = schedule.retrain_epochs + 1
+    half = math.ceil(epochs / 2)
+    longer = replace(schedule, retrain_epochs=epochs, tune_epochs=half, search_epochs=half if costs.search else 0)
+    assert epochs > MAX_EPOCHS or cost(longer, costs) > budget * (1 - RESERVE) * (1 - 1e-9)
+
+
+@given(BUDGETS, st.floats(1.0, 10.0), COSTS, st.integers(1, 8), st.integers(1, 60))
+@settings(max_examples=200)
+def test_a_larger_budget_never_gives_fewer_trials_nor_with_as_many_fewer_epochs(budget, factor, costs, trials, enough):
+    smaller, larger = (plan(b, costs, trials=trials, enough_epochs=enough) for b in (budget, abs(budget) * factor))
+    assert larger.tune_trials >= smaller.tune_trials
+    if larger.tune_trials == smaller.tune_trials:
+        assert larger.retrain_epochs >= smaller.retrain_epochs
+
+
+def test_a_short_budget_gives_up_trials_before_epochs():
+    costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.25)
+
+    def trials(budget):
+        return plan(budget, costs, trials=8, enough_epochs=10).tune_trials
+
+    assert [trials(b) for b in (1000, 60, 30, 1)] == [8, 4, 1, 1]
+
+
+def test_halving_makes_a_trial_after_the_first_cost_less():
+    assert full_trials(1) == 1
+    assert full_trials(8) == pytest.approx(3.8)
+
+
+def phase():
+    data = prepared()
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32, 50), torch.nn.Dropout(0.5), torch.nn.ReLU(), torch.nn.Linear(50, 3))  # fmt: skip
+    loss = make_loss(data.spec, data.normaliser, metric_name="error")
+    return retrain_phase("probe", network, data.train, loss, Recipe(), RetrainConfig(), epochs=1, batch_size=16, seed=0)
+
+
+def test_timed_steps_tell_seconds_and_bytes_and_leave_the_generators_alone(monkeypatch):
+    clock = iter(np.cumsum([0, 9.0, 0, 1.0, 0, 3.0, 0, 2.0]))  # the warm-up, and three steps
+    monkeypatch.setattr("dashnas.budget.time.perf_counter", lambda: next(clock))
+    made, state = phase(), torch.get_rng_state()
+    cost = time_steps(made, torch.device("cpu"))
+    assert cost.seconds == 2.0
+    assert torch.equal(torch.get_rng_state(), state)
+    weights = sum(p.numel() for p in made.model.parameters())
+    # Weights, gradients and momentum; then at least the inputs and the hidden values of 16 samples.
+    assert cost.peak_bytes >= 4 * (3 * weights + 16 * (32 + 50))
+    assert cost.peak_bytes < 4 * (5 * weights + 16 * 10 * (32 + 50))

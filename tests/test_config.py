@@ -1,0 +1,107 @@
+"""Settings refuse values that make no sense, and survive a trip through JSON."""
+
+import json
+from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
+
+import pytest
+
+from dashnas import config as config_module
+from dashnas.config import (
+    FitConfig,
+    LearningRateSchedule,
+    Recipe,
+    RetrainConfig,
+    Schedule,
+    SearchConfig,
+    TuneConfig,
+    Tuner,
+    differences,
+)
+from dashnas.errors import ConfigError
+
+SCHEDULE = {"search_epochs": 1, "tune_trials": 1, "tune_epochs": 1, "retrain_epochs": 1}
+
+REFUSED = [
+    (LearningRateSchedule, {"shape": "linear"}, "shape must be 'cosine' or 'steps', got 'linear'"),
+    (LearningRateSchedule, {"factor": 0.0}, r"factor must lie in \(0, 1\], got 0.0"),
+    (LearningRateSchedule, {"factor": 1.5}, r"factor must lie in \(0, 1\], got 1.5"),
+    (Recipe, {"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
+    (Recipe, {"learning_rate": float("nan")}, "learning_rate must be positive, got nan"),
+    (Recipe, {"weight_decay": -1e-4}, "weight_decay must not be negative, got -0.0001"),
+    (Recipe, {"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
+    (Recipe, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+    (SearchConfig, {"learning_rate": -1}, "learning_rate must be positive, got -1"),
+    (SearchConfig, {"arch_learning_rate": 0}, "arch_learning_rate must be positive, got 0"),
+    (SearchConfig, {"temperature": 0}, "temperature must be positive, got 0"),
+    (SearchConfig, {"weight_decay": -1}, "weight_decay must not be negative, got -1"),
+    (SearchConfig, {"arch_weight_decay": -1}, "arch_weight_decay must not be negative, got -1"),
+    (SearchConfig, {"size_penalty": -1}, "size_penalty must not be negative, got -1"),
+    (SearchConfig, {"momentum": -0.1}, "momentum must lie in"),
+    (SearchConfig, {"subsample": 0}, r"subsample must lie in \(0, 1\], got 0"),
+    (SearchConfig, {"subsample": 1.1}, "subsample must lie in"),
+    (SearchConfig, {"clip": 0}, "clip must be positive, or None for none, got 0"),
+    (SearchConfig, {"arch_grad_norm": 0}, "arch_grad_norm must be positive, or None for none, got 0"),
+    (SearchConfig, {"kernel_std": 0.0}, "kernel_std must be positive, or None for none, got 0"),
+    (SearchConfig, {"strategy": "furier"}, "unknown strategy 'furier'; did you mean 'fourier'"),
+    (TuneConfig, {"tuner": "halve"}, "unknown tuner 'halve'; did you mean 'halving'"),
+    (TuneConfig, {"subsample": 0}, "subsample must lie in"),
+    (TuneConfig, {"reduction": 1}, "reduction must be at least 2, got 1"),
+    (RetrainConfig, {"clip": -1.0}, "clip must be positive, or None for none, got -1.0"),
+    (Schedule, {**SCHEDULE, "search_epochs": -1}, "search_epochs must not be negative, got -1"),
+    (Schedule, {**SCHEDULE, "tune_trials": 0}, "tune_trials must be at least 1, got 0"),
+    (Schedule, {**SCHEDULE, "tune_epochs": 0}, "tune_epochs must be at least 1, got 0"),
+    (Schedule, {**SCHEDULE, "retrain_epochs": 0}, "retrain_epochs must be at least 1, got 0"),
+    (FitConfig, {"batch_size": 1}, "batch_size must be at least 2, for batch normalisation; got 1"),
+    (FitConfig, {"seed": -1}, "seed must not be negative, got -1"),
+    (FitConfig, {"width": 0}, "width must be at least 1, got 0"),
+    (FitConfig, {"search_width": 0}, "search_width must be at least 1, got 0"),
+    (FitConfig, {"threads": 0}, "threads must be at least 1, got 0"),
+    (FitConfig, {"budget_seconds": 0}, "budget must be a positive time, got 0 seconds"),
+    (FitConfig, {"budget_seconds": 9, "schedule": Schedule(**SCHEDULE)}, "either a budget or epochs, not both"),
+]
+
+
+@pytest.mark.parametrize(("config", "values", "message"), REFUSED)
+def test_values_that_make_no_sense_are_refused(config, values, message):
+    with pytest.raises(ConfigError, match=message):
+        config(**values)
+
+
+CONFIGS = [
+    value for value in vars(config_module).values()
+    if is_dataclass(value) and value.__module__ == config_module.__name__
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_configurations_are_frozen_and_take_keywords_only(config):
+    made = config(**SCHEDULE) if config is Schedule else config()
+    with pytest.raises(FrozenInstanceError):
+        setattr(made, fields(config)[0].name, None)
+    with pytest.raises(TypeError, match="positional argument"):
+        config(1)
+
+
+def test_a_tuner_may_be_given_by_its_name():
+    assert TuneConfig(tuner="grid").tuner is Tuner.GRID
+
+
+def test_everything_survives_a_trip_through_json():
+    made = FitConfig(schedule=Schedule(**SCHEDULE), class_weights=(1.0, 2.0))
+    content = json.loads(json.dumps(made.to_json()))
+    assert differences(content, json.loads(json.dumps(asdict(made)))) == []
+    assert content["tune"]["tuner"] == "halving"
+    assert content["schedule"]["retrain_epochs"] == 1
+
+
+def test_differences_name_each_setting_by_its_path_with_both_values():
+    old = {"seed": 0, "search": {"clip": 1.0, "gumbel": True}, "gone": 1, "space": None}
+    new = {"seed": 5, "search": {"clip": None, "gumbel": True}, "come": 2, "space": {"dilations": [1]}}
+    assert differences(old, new) == [
+        "come (None there, 2 now)",
+        "gone (1 there, None now)",
+        "search.clip (1.0 there, None now)",
+        "seed (0 there, 5 now)",
+        "space (None there, {'dilations': [1]} now)",
+    ]
+    assert differences(old, old) == []

@@ -1,0 +1,89 @@
+"""Predictions and scores on the original scale, over a whole part at once."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dashnas.data import Normaliser, SealedTest, TargetKind
+from dashnas.evaluate import final_scores, predict, validate
+from dashnas.metrics import get_metric, score
+from tiny import prepared
+
+CPU = torch.device("cpu")
+
+
+class Last(nn.Module):
+    """Gives what it is given, in the shape of a regression; notes in which mode it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modes: list[bool] = []
+        self.inference: list[bool] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.modes.append(self.training)
+        self.inference.append(torch.is_inference_mode_enabled())
+        return x[:, :1]
+
+
+def test_regression_is_decoded_and_logits_are_left_alone():
+    x = torch.randn(10, 2, 4)
+    plain = Normaliser(input_mean=(0.0, 0.0), input_std=(1.0, 1.0))
+    np.testing.assert_array_equal(predict(Last(), [x[:6], x[6:]], plain, CPU), x[:, :1].numpy())
+    scaled = Normaliser(input_mean=(0.0,), input_std=(1.0,), target_mean=(1e9,), target_std=(2.0,))
+    decoded = predict(Last(), [x[:6], x[6:]], scaled, CPU)
+    np.testing.assert_allclose(decoded - 1e9, 2 * x[:, :1].double().numpy(), atol=1e-6)
+
+
+def test_a_network_is_evaluated_in_evaluation_mode_without_gradients():
+    network = Last().train()
+    plain = Normaliser(input_mean=(0.0,), input_std=(1.0,))
+    assert predict(network, [torch.randn(3, 2, 4)], plain, CPU).shape == (3, 1, 4)
+    assert network.modes == [False]
+    assert network.inference == [True]
+
+
+class Logits(nn.Module):
+    """A fixed linear network with batch normalisation, whose answers depend on the batch while training only."""
+
+    def __init__(self, outputs: int = 3) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(32), nn.Linear(32, outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+@pytest.mark.parametrize("kind", [TargetKind.CLASSES, TargetKind.MULTI_LABEL, TargetKind.REGRESSION])
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_scores_are_of_the_whole_part_and_not_means_over_batches(kind, batch_size):
+    data = prepared(kind)
+    part, network = data.validation, Logits(data.spec.outputs)
+    metric = get_metric(None, kind)
+    outputs = network.eval()(part.batch(np.arange(len(part))).x).detach()
+    expected = metric.compute(data.normaliser.decode_target(outputs).numpy(), part.targets(), None)
+    assert validate(network, part, metric, batch_size=batch_size, device=CPU) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_final_scores_open_the_test_part_once_and_give_each_network_an_interval(monkeypatch):
+    data, metric = prepared(), get_metric("error", TargetKind.CLASSES)
+    opened, open_ = [], SealedTest.open
+    monkeypatch.setattr(SealedTest, "open", lambda self: opened.append(1) or open_(self))
+    networks = {"a": Logits(), "b": Logits()}
+    scores = final_scores(networks, data.test, metric, batch_size=4, device=CPU)
+    assert opened == [1]
+    part = open_(data.test)
+    outputs = networks["a"].eval()(part.batch(np.arange(len(part))).x).detach().numpy()
+    assert scores["a"] == scores["b"] == score(metric, outputs, part.targets())
+
+
+def test_masked_positions_are_not_scored():
+    data = prepared(TargetKind.DENSE_REGRESSION)
+    part, metric = data.validation, get_metric("mae", TargetKind.DENSE_REGRESSION)
+    mask = part.mask()
+    value = validate(Last(), part, metric, batch_size=7, device=CPU)
+    normal = part.batch(np.arange(len(part))).x[:, :1]
+    predicted = data.normaliser.decode_target(normal).numpy()
+    assert value == pytest.approx(np.abs(predicted - part.targets())[:, 0][mask].mean())

@@ -1,0 +1,180 @@
+"""The networks of a run, and how a budget chooses their width."""
+
+import math
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from dashnas.budget import Calibration, EpochCosts
+from dashnas.convert import mixtures
+from dashnas.data import TargetKind
+from dashnas.errors import ConfigError
+from dashnas.job import WIDTHS, find_device, workspace
+from dashnas.presets import Options
+from dashnas.progress import Silent
+from dashnas.space import Architecture, Candidate
+from tiny import arrays, options
+
+
+@contextmanager
+def job(chosen: Options | None = None, **more):
+    with workspace(arrays(TargetKind.CLASSES), chosen or options(), more.pop("out", None), more.pop("reporter", None)) as made:  # fmt: skip
+        yield made
+
+
+ARCHITECTURE = Architecture({"blocks.0.units.0.conv": Candidate(3)})
+
+
+def test_fresh_networks_always_have_the_same_weights():
+    with job() as one:
+        for architecture in (None, ARCHITECTURE):
+            torch.manual_seed(1)
+            first = one.network(architecture).state_dict()
+            torch.manual_seed(2)
+            torch.testing.assert_close(one.network(architecture).state_dict(), first, rtol=0, atol=0)
+        torch.testing.assert_close(
+            one.supernet()[0].state_dict(), one.supernet()[0].state_dict(), rtol=0, atol=0
+        )  # fmt: skip
+
+
+def test_the_weights_follow_the_seed():
+    with job() as one, job(options(seed=1)) as other:
+        first, second = one.network(None).state_dict(), other.network(None).state_dict()
+    assert not torch.equal(first["blocks.0.units.0.conv.weight"], second["blocks.0.units.0.conv.weight"])
+
+
+def test_making_networks_leaves_the_default_generator_alone():
+    with job() as one:
+        state = torch.get_rng_state()
+        one.network(None)
+        one.supernet()
+        one.calibrate()
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_searched_and_untouched_network_have_the_same_layers_and_width():
+    with job() as one:
+        stock, derived, (supernet, _) = one.network(None), one.network(ARCHITECTURE), one.supernet()
+    shapes = {name: m.out_channels for name, m in stock.named_modules() if isinstance(m, torch.nn.Conv1d)}
+    assert {n: m.out_channels for n, m in derived.named_modules() if isinstance(m, torch.nn.Conv1d)} == shapes
+    assert {name: layer.out_channels for name, layer in mixtures(supernet).items()}.items() <= shapes.items()
+
+
+def test_the_paper_searches_on_a_narrow_network_and_trains_a_wide_one():
+    wide = options(preset="paper", width=None)
+    with workspace(arrays(TargetKind.CLASSES, 2), wide, None, None) as one:
+        assert one.topology.width == 64
+        narrow = {layer.out_channels for layer in mixtures(one.supernet()[0]).values()}
+        assert narrow == {16, 32, 64}  # WRN-16-1
+
+
+def test_calibration_times_the_largest_network_that_may_be_derived():
+    with job() as one:
+        seen = []
+        network = one.network
+        one.network = lambda architecture, dropout=0.0: seen.append(architecture) or network(architecture, dropout)
+        calibration = one.calibrate()
+    assert {str(choice) for choice in seen[0].values()} == {"k5_d2"}
+    assert seen[1] is None
+    assert set(calibration.peak_bytes) == {"search", "derived", "backbone"}
+    costs = calibration.costs
+    assert min(costs.search, costs.derived, costs.backbone) > 0
+    assert costs.retrain_share == pytest.approx(48 / 36)  # 36 samples for training, 12 for validation
+
+
+def test_with_a_given_architecture_no_search_is_timed():
+    with job(options(architecture=ARCHITECTURE)) as one:
+        calibration = one.calibrate()
+        assert calibration.costs.search == 0
+        assert set(calibration.peak_bytes) == {"derived", "backbone"}
+        assert one.search(None) == (ARCHITECTURE, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds_per_width", "chosen", "timed"),
+    [
+        (1e-6, 64, [16, 32, 64]),  # every width gets enough epochs
+        (3e-2, 32, [16, 32, 64]),
+        (1.0, 16, [16]),  # the smallest has too few already: no other is timed
+    ],
+)
+def test_the_largest_width_is_chosen_that_still_gets_enough_epochs(seconds_per_width, chosen, timed, monkeypatch):
+    free = options(width=None, epochs=None, tune_trials=None, budget_seconds=100)
+    with job(free) as one:
+        asked = []
+
+        def calibrate():
+            asked.append(one.config.width)
+            cost = seconds_per_width * (one.config.width / 16) ** 2
+            return Calibration(EpochCosts(search=cost, derived=cost, backbone=cost, retrain_share=1.25), {})
+
+        monkeypatch.setattr(one, "calibrate", calibrate)
+        schedule = one.schedule_within(100)
+    assert asked == timed
+    assert schedule.width == chosen
+    assert WIDTHS == (16, 32, 64)
+
+
+def test_a_width_that_was_asked_for_is_kept_within_a_budget(monkeypatch):
+    with job(options(width=8, epochs=None, tune_trials=None, budget_seconds=100)) as one:
+        asked = []
+        cheap = Calibration(EpochCosts(search=1e-6, derived=1e-6, backbone=1e-6, retrain_share=1.25), {})
+        monkeypatch.setattr(one, "calibrate", lambda: asked.append(one.config.width) or cheap)
+        assert one.schedule_within(100).width == 8
+    assert asked == [8]
+
+
+def test_the_time_that_reading_and_timing_took_is_off_the_budget(monkeypatch):
+    with job(options(width=8, epochs=None, tune_trials=None, budget_seconds=100)) as one:
+        costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.25)
+        monkeypatch.setattr(one, "calibrate", lambda: Calibration(costs, {}))
+        fresh = one.schedule_within(1000)
+        one.started -= 500
+        assert one.schedule_within(1000).retrain_epochs < fresh.retrain_epochs
+
+
+class Messages(Silent):
+    def __init__(self):
+        self.told = []
+
+    def message(self, text):
+        self.told.append(text)
+
+
+def test_the_reading_of_the_data_and_what_is_searched_are_told():
+    listener = Messages()
+    with job(options(kernel_sizes=(3, 5), dilations=(1, 7)), reporter=listener) as one:
+        one._tell_conversion(one.supernet()[1])
+    assert any("60 samples of 2 channels, length 16" in text for text in listener.told)
+    told = listener.told[-1]
+    # Of a map of 16 samples none of (k - 1) d / 2 = 1, 2, 7, 14 reaches beyond.
+    assert told == "searching 9 layers with 36 candidates in all"
+    with job(options(kernel_sizes=(3, 5), dilations=(1, 9)), reporter=listener) as one:
+        one._tell_conversion(one.supernet()[1])
+    assert listener.told[-1].startswith("searching 9 layers with 27 candidates in all; 9 more reach beyond")
+
+
+def test_the_training_part_alone_decides_class_weights(monkeypatch):
+    seen = []
+    monkeypatch.setattr("dashnas.job.class_weights", lambda setting, part: seen.append(part))
+    with job() as one:
+        assert seen == [one.data.train]
+
+
+@pytest.mark.parametrize("name", ["nonsense", "cpu:x", ""])
+def test_an_unknown_device_is_refused(name):
+    with pytest.raises(ConfigError, match="unknown device .*; try cpu, cuda or cuda:0"):
+        find_device(name)
+
+
+def test_a_missing_gpu_is_said_to_be(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="PyTorch finds no GPU; use --device cpu"):
+        find_device("cuda")
+
+
+def test_entropy_starts_near_that_of_no_preference():
+    with job() as one:
+        for layer in mixtures(one.supernet()[0]).values():
+            assert layer.mixture_entropy() == pytest.approx(math.log(len(layer.candidates)), abs=1e-4)

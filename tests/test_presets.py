@@ -1,0 +1,229 @@
+"""The `paper` preset value by value, and what users' wishes make of the presets.
+
+"Appendix" is Shen et al. 2022, Appendix A.5.2; "code" the authors' code, as in tables 1.2 and 2 of the project's
+specification of the tasks.
+"""
+
+import dataclasses
+
+import pytest
+
+from dashnas.config import LearningRateSchedule, Schedule, Tuner
+from dashnas.data.spec import DataSpec, TargetKind
+from dashnas.errors import ConfigError
+from dashnas.presets import PRESETS, QUICK_STEPS, Options, Steps, resolve, tuning_share, usual_schedule
+from dashnas.space import Architecture, Candidate, SearchSpace
+from dashnas.training import steps_per_epoch
+
+ARCHITECTURE = Architecture({"conv": Candidate(3)})
+
+
+def spec(dims: int, kind: TargetKind = TargetKind.CLASSES, outputs: int = 10) -> DataSpec:
+    shape = (100,) if dims == 1 else (32, 32)
+    return DataSpec(channels=3, spatial_shape=shape, target_kind=kind, outputs=outputs)
+
+
+def paper(dims: int, kind: TargetKind = TargetKind.CLASSES, outputs: int = 10, samples: int = 5000, **more):
+    return resolve(Options(preset="paper", **more), spec(dims, kind, outputs), samples)
+
+
+POINT = [TargetKind.CLASSES, TargetKind.MULTI_LABEL, TargetKind.REGRESSION]
+DENSE = [TargetKind.DENSE_BINARY, TargetKind.DENSE_CLASSES, TargetKind.DENSE_REGRESSION]
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("kind", POINT + DENSE)
+def test_the_search_has_the_paper_s_settings(dims, kind):
+    search = paper(dims, kind).search
+    rate = 0.01 if kind.is_dense else 0.1
+    assert search.learning_rate == rate  # Appendix: 0.1 for point, 0.01 for dense tasks
+    assert search.arch_learning_rate == rate / 2  # Appendix: 0.05 and 0.005
+    assert search.momentum == 0.9  # Appendix, of weights and architecture parameters
+    assert search.weight_decay == search.arch_weight_decay == 5e-4  # Appendix, of both
+    # Appendix: decay by 0.2 at epoch 60, also in 1-D, where the code decays at 30, 60 and 90 (discrepancy 6)
+    assert search.schedule == LearningRateSchedule(shape="steps", milestones=(60,), factor=0.2)
+    assert search.clip == 1.0  # Appendix
+    assert search.temperature == 1.0  # Appendix
+    assert search.gumbel  # Section 3.3
+    assert search.subsample == 0.2  # Appendix
+    assert search.size_penalty == 1e-5  # Appendix
+    assert search.arch_grad_norm == 1 / 100  # code, 1 / grad_scale with its default
+    assert search.kernel_std == 0.01  # code, specification 2.1
+    assert not search.separable  # the paper's convolutions are full (discrepancy 1)
+    assert not search.drop_beyond_map  # the paper has no such rule
+    assert search.strategy == "fourier"  # Section 3.2.2
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("kind", [TargetKind.CLASSES, TargetKind.DENSE_BINARY])
+def test_epochs_and_final_training_are_the_paper_s(dims, kind):
+    config = paper(dims, kind)
+    # Appendix: 100 epochs of search, 24 configurations of 80, 200 of retraining
+    assert config.schedule == Schedule(search_epochs=100, tune_trials=24, tune_epochs=80, retrain_epochs=200)
+    milestones = (30, 60, 90, 120, 160) if dims == 1 else (60, 120, 160)  # Appendix
+    assert config.retrain.schedule == LearningRateSchedule(shape="steps", milestones=milestones, factor=0.2)
+    assert config.retrain.clip is None  # code: in search only (discrepancy 7)
+    assert config.tune.tuner is Tuner.GRID  # Section 3.3
+
+
+def test_backbones_widths_and_space_are_the_paper_s():
+    images = paper(2)
+    assert (images.backbone, images.width, images.search_width) == ("wrn", 64, 16)  # WRN-16-4; WRN-16-1 in the code
+    assert images.space == SearchSpace(kernel_sizes=(3, 5, 7, 9), dilations=(1, 3, 7, 15))  # Section 3.3
+    signals = paper(1)
+    assert signals.backbone == "resnet1d"
+    assert signals.space == SearchSpace(kernel_sizes=(3, 7, 11, 15, 19), dilations=(1, 3, 7, 15))  # Section 3.3
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs", "width"),
+    [
+        (TargetKind.CLASSES, 4, 4),  # ECG, specification 5.2
+        (TargetKind.CLASSES, 10, 16),
+        (TargetKind.CLASSES, 24, 64),  # Satellite
+        (TargetKind.MULTI_LABEL, 36, 64),  # DeepSEA
+        (TargetKind.REGRESSION, 24, 4),
+    ],
+)
+def test_the_width_rule_of_the_1d_network(kind, outputs, width):
+    config = paper(1, kind, outputs)
+    assert config.width == config.search_width == width  # Appendix A.5.1
+
+
+LOOPS = [
+    # task, samples of the two-way and the three-way training split, batch size; B, search/epoch, share, B3, tune/epoch
+    ("cifar100", 50_000, 40_000, 64, 782, 157, 0.01, 625, 7),
+    ("spherical", 50_000, 40_000, 64, 782, 157, 0.01, 625, 7),
+    ("darcy", 1_000, 900, 10, 100, 21, 0.05, 90, 5),
+    ("psicov", 3_456, 3_456, 8, 432, 87, 0.05, 432, 22),
+    ("cosmic", 4_410, 4_410, 4, 1103, 221, 0.01, 1103, 12),
+    ("ninapro", 3_297, 2_638, 128, 26, 6, 0.2, 21, 5),
+    ("fsd50k", 36_796, 36_796, 128, 288, 58, 0.05, 288, 15),
+    ("ecg", 295_000, 261_740, 1024, 289, 58, 0.05, 256, 13),
+    ("satellite", 900_000, 800_000, 256, 3516, 704, 0.01, 3125, 32),
+    ("deepsea", 74_243, 71_753, 256, 291, 59, 0.05, 281, 15),
+]
+
+
+@pytest.mark.parametrize(("two_way", "three_way", "batch", "b", "searched", "share", "b3", "tuned"), [x[1:] for x in LOOPS], ids=[x[0] for x in LOOPS])  # fmt: skip
+def test_loop_sizes_are_those_of_table_1_2(two_way, three_way, batch, b, searched, share, b3, tuned):
+    assert steps_per_epoch(two_way, batch) == b
+    assert steps_per_epoch(two_way, batch, 0.2) == searched
+    assert tuning_share(b) == share
+    assert steps_per_epoch(three_way, batch) == b3
+    assert steps_per_epoch(three_way, batch, share) == tuned
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "share"), [(2_638, 128, 0.2), (3_456, 8, 0.05), (40_000, 64, 0.01), (40_000, None, 0.01)]
+)
+def test_the_share_of_the_tuning_follows_the_batches_there_are(samples, batch_size, share):
+    """By the batches of the training part; the code goes by those of training and validation part together."""
+    assert paper(2, samples=samples, batch_size=batch_size).tune.subsample == share
+
+
+def test_the_authors_depthwise_search_is_an_option():
+    assert paper(2, separable=True).search.separable
+
+
+@pytest.mark.parametrize(("samples", "batch_size"), [(9, 16), (100, 16), (200, 32), (5000, 64)])
+def test_the_default_batch_is_about_a_quarter_of_small_data(samples, batch_size):
+    assert resolve(Options(), spec(1), samples).batch_size == batch_size
+
+
+def test_defaults_clip_the_final_training_and_drop_what_reaches_beyond_the_map():
+    config = resolve(Options(), spec(1), 300)
+    assert (config.width, config.search_width) == (64, None)
+    assert config.retrain.clip == 1.0
+    assert config.search.drop_beyond_map
+    assert config.tune.tuner is Tuner.HALVING
+
+
+@pytest.mark.parametrize(
+    ("samples", "epochs"), [(64, 120), (64 * 25, 100), (64 * 50, 50), (64 * 1000, 20)]
+)  # 2500 steps, but at least 20 and at most 120 epochs
+def test_the_usual_schedule_has_about_the_same_steps_for_any_size(samples, epochs):
+    length = Steps(steps=2500, fewest_epochs=20, most_epochs=120, trials=8)
+    assert usual_schedule(length, samples, 64) == Schedule(
+        search_epochs=epochs // 2, tune_trials=8, tune_epochs=epochs // 2, retrain_epochs=epochs
+    )
+
+
+def test_quick_tries_one_recipe_on_a_narrow_network():
+    config = resolve(Options(preset="quick"), spec(1), 300)
+    assert config.width == 16
+    assert config.schedule is not None
+    assert config.schedule.tune_trials == QUICK_STEPS.trials == 1
+
+
+def test_epochs_halve_for_search_and_tuning_unless_they_are_given():
+    assert resolve(Options(epochs=5), spec(1), 300).schedule == Schedule(
+        search_epochs=3, tune_trials=8, tune_epochs=3, retrain_epochs=5
+    )
+    given = Options(epochs=5, search_epochs=7, tune_trials=2, tune_epochs=1)
+    assert resolve(given, spec(1), 300).schedule == Schedule(
+        search_epochs=7, tune_trials=2, tune_epochs=1, retrain_epochs=5
+    )
+
+
+def test_a_budget_leaves_epochs_and_width_open_in_the_default_preset_alone():
+    config = resolve(Options(budget_seconds=60), spec(1), 300)
+    assert config.schedule is None
+    assert config.width is None
+    assert resolve(Options(budget_seconds=60, width=8), spec(1), 300).width == 8
+    assert resolve(Options(budget_seconds=60, preset="quick"), spec(1), 300).width == 16
+
+
+def test_a_given_architecture_takes_the_search_away():
+    for chosen in (Options(epochs=4), Options(schedule=Schedule(search_epochs=2, tune_trials=1, tune_epochs=1, retrain_epochs=4))):  # fmt: skip
+        schedule = resolve(dataclasses.replace(chosen, architecture=ARCHITECTURE), spec(1), 300).schedule
+        assert schedule is not None
+        assert (schedule.search_epochs, schedule.retrain_epochs) == (0, 4)
+
+
+def test_a_wish_for_a_width_is_one_for_search_and_training():
+    config = paper(2, width=24)
+    assert (config.width, config.search_width) == (24, None)
+
+
+NO_SEARCH = Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=1)
+REFUSED = [
+    ({"preset": "papers"}, "unknown preset 'papers'; did you mean 'paper'"),
+    ({"budget_seconds": 60, "epochs": 3}, "either a budget or epochs, not both"),
+    ({"budget_seconds": 60, "tune_trials": 3, "tune_epochs": 1}, "either a budget or tune_trials, tune_epochs"),
+    ({"schedule": NO_SEARCH, "epochs": 3}, "a schedule says all epochs and trials"),
+    ({"schedule": NO_SEARCH, "budget_seconds": 3}, "a schedule says all epochs and trials"),
+    ({"schedule": NO_SEARCH}, "search_epochs 0 would leave the architecture to chance"),
+    ({"search_epochs": 0}, "search_epochs 0 would leave the architecture to chance"),
+    ({"epochs": 0}, "retrain_epochs must be at least 1, got 0"),
+    ({"kernel_sizes": (3, 4)}, "kernel_size must be odd"),
+    ({"batch_size": 0}, "batch_size must be at least 2"),
+    ({"preset": "paper", "batch_size": 0}, "batch_size must be at least 2"),
+]
+
+
+@pytest.mark.parametrize(("wishes", "message"), REFUSED)
+def test_wishes_that_contradict_each_other_are_refused(wishes, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(Options(**wishes), spec(1), 300)
+
+
+def test_a_negative_seed_is_refused_at_once():
+    with pytest.raises(ConfigError, match="seed must not be negative, got -3"):
+        Options(seed=-3)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_wishes_of_the_user_stand_above_every_preset(preset):
+    wishes = Options(
+        preset=preset, seed=3, metric="error", class_weights="balanced", backbone="tcn", width=5, kernel_sizes=(3,),
+        dilations=(2,), separable=True, batch_size=7, learning_rate=0.3, weight_decay=0.0, dropout=0.4, device="cpu",
+        threads=1,
+    )  # fmt: skip
+    config = resolve(wishes, spec(1), 300)
+    for name in ("preset", "seed", "metric", "class_weights", "backbone", "width", "batch_size", "device", "threads"):
+        assert getattr(config, name) == getattr(wishes, name), name
+    for name in ("learning_rate", "weight_decay", "dropout"):
+        assert getattr(config.recipe, name) == getattr(wishes, name), name
+    assert config.search.separable
+    assert config.space == SearchSpace(kernel_sizes=(3,), dilations=(2,))

@@ -1,0 +1,322 @@
+"""Training of one phase: rates, order, steps, what is saved and how it goes on."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dashnas.config import LearningRateSchedule
+from dashnas.data import Batch, TargetKind
+from dashnas.progress import Silent
+from dashnas.runs import CheckpointClock, read_events
+from dashnas.training import DivergedError, Interrupted, Phase, rate_factor, sgd, steps_per_epoch, train
+from tiny import prepared, session
+
+STEPS = LearningRateSchedule(shape="steps", milestones=(60, 120, 160), factor=0.2)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"), [(0, 1), (59, 1), (60, 0.2), (61, 0.2), (119, 0.2), (120, 0.2**2), (159, 0.2**2), (160, 0.2**3), (199, 0.2**3)]
+)  # fmt: skip
+def test_the_rate_falls_at_the_milestone_epoch_itself(epoch, factor):
+    """Discrepancy 5 of the specification: the paper's reading, one epoch before the authors' code."""
+    for share in (0.0, 0.5, 0.99):
+        assert rate_factor(STEPS, epoch, share, 200) == pytest.approx(factor)
+
+
+def test_a_cosine_falls_from_one_to_zero_at_every_step():
+    cosine = LearningRateSchedule()
+    assert rate_factor(cosine, 0, 0.0, 10) == 1
+    assert rate_factor(cosine, 5, 0.0, 10) == pytest.approx(0.5)
+    assert rate_factor(cosine, 9, 1.0, 10) == pytest.approx(0)
+    optimiser = sgd([{"params": [nn.Parameter(torch.zeros(1))], "lr": 0.1}], 0.9)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=40)
+    for step in range(40):
+        epoch, share = divmod(step / 4, 1)
+        assert 0.1 * rate_factor(cosine, int(epoch), share, 10) == pytest.approx(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        reference.step()
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "steps"), [(64, 16, 4), (65, 16, 4), (66, 16, 5), (3, 16, 1), (1, 16, 1), (17, 16, 1)]
+)
+def test_a_last_batch_of_one_sample_is_left_out(samples, batch_size, steps):
+    assert steps_per_epoch(samples, batch_size) == steps
+
+
+@pytest.mark.parametrize(("batches", "share", "steps"), [(100, 0.2, 21), (10, 0.99, 10), (5, 0.01, 1), (1, 0.5, 1)])
+def test_a_share_of_the_batches_is_rounded_down_plus_one(batches, share, steps):
+    assert steps_per_epoch(batches * 8, 8, share) == steps
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_the_optimiser_is_nesterov_s_where_there_is_momentum(momentum):
+    optimiser = sgd([{"params": [nn.Parameter(torch.zeros(1))], "lr": 0.1, "weight_decay": 1e-3}], momentum)
+    group = optimiser.param_groups[0]
+    assert (group["lr"], group["initial_lr"], group["momentum"], group["weight_decay"]) == (0.1, 0.1, momentum, 1e-3)
+    assert group["nesterov"] == (momentum > 0)
+
+
+class Recorder(nn.Module):
+    """A linear network that notes what it was shown, and draws a random number in each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * 16, 3)
+        self.seen: list[Tensor] = []
+        self.drawn: list[float] = []
+        self.modes: list[bool] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.detach().clone())
+        self.drawn.append(torch.rand(()).item())
+        self.modes.append(self.training)
+        return self.linear(x.flatten(1))
+
+
+def cross_entropy(output: Tensor, batch: Batch) -> Tensor:
+    return nn.functional.cross_entropy(output, batch.y)
+
+
+@pytest.fixture(scope="module")
+def part():
+    return prepared(TargetKind.CLASSES, samples=55).train  # 33 samples: two batches of 16, and one that is left out
+
+
+def phase(part, model: nn.Module | None = None, **more) -> Phase:
+    torch.manual_seed(7)
+    model = Recorder() if model is None else model
+    optimiser = sgd([{"params": list(model.parameters()), "lr": 0.1}], 0.9)
+    settings = {
+        "name": "retrain", "optimiser": optimiser, "schedule": LearningRateSchedule(), "part": part,
+        "loss": cross_entropy, "epochs": 3, "batch_size": 16, "seed": 1,
+    }  # fmt: skip
+    return Phase(model=model, **{**settings, **more})
+
+
+def trained(part, tmp_path, **more) -> Phase:
+    made = phase(part, **more)
+    with session(tmp_path) as there:
+        train(made, there)
+    return made
+
+
+def test_the_order_is_a_fresh_permutation_for_each_seed_and_epoch(part, tmp_path):
+    assert len(part) == 33
+    everything = part.batch(np.arange(33)).x
+    shown = trained(part, tmp_path / "a").model.seen
+    assert [len(x) for x in shown] == [16, 16] * 3
+    index = {x.numpy().tobytes(): i for i, x in enumerate(everything)}
+    epochs = [[index[x.numpy().tobytes()] for batch in shown[2 * e : 2 * e + 2] for x in batch] for e in range(3)]
+    assert all(len(set(epoch)) == 32 for epoch in epochs)  # nothing twice
+    assert epochs[0] != epochs[1] != epochs[2]
+    torch.manual_seed(99)
+    np.random.seed(99)
+    again = trained(part, tmp_path / "b").model.seen
+    assert all(torch.equal(a, b) for a, b in zip(shown, again, strict=True))
+    other = trained(part, tmp_path / "c", seed=2).model.seen
+    assert not torch.equal(torch.cat(shown), torch.cat(other))
+
+
+def test_every_epoch_of_a_subsample_draws_from_all_samples(part, tmp_path):
+    shown = trained(part, tmp_path, epochs=30, batch_size=4, subsample=0.2).model.seen
+    assert [len(x) for x in shown] == [4, 4] * 30  # int(0.2 * 8) + 1 = 2 batches
+    assert len({x.numpy().tobytes() for batch in shown for x in batch}) == 33
+
+
+def test_noise_differs_between_steps_and_not_between_runs(part, tmp_path):
+    a, b = (trained(part, tmp_path / name).model.drawn for name in "ab")
+    assert a == b
+    assert len(set(a)) == len(a)
+
+
+def test_training_leaves_the_default_generator_as_it_was(part, tmp_path):
+    made, state = phase(part), torch.get_rng_state()
+    with session(tmp_path) as there:
+        train(made, there)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_step_is_that_of_pytorch_s_sgd_with_the_rate_of_the_schedule(part, tmp_path):
+    made = trained(part, tmp_path, clip=0.05)
+    torch.manual_seed(7)
+    reference = Recorder()
+    optimiser = torch.optim.SGD(reference.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    everything = part.batch(np.arange(33))
+    index = {x.numpy().tobytes(): i for i, x in enumerate(everything.x)}
+    for step, x in enumerate(made.model.seen):
+        y = everything.y[[index[sample.numpy().tobytes()] for sample in x]]
+        optimiser.param_groups[0]["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * step / 6))
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(reference(x), y).backward()
+        nn.utils.clip_grad_norm_(reference.parameters(), 0.05)
+        optimiser.step()
+    torch.testing.assert_close(dict(made.model.named_parameters()), dict(reference.named_parameters()))
+
+
+def test_gradients_are_shaped_before_they_are_clipped(part, tmp_path):
+    """Discrepancy 46 of the specification: what is added to the gradient is clipped with it."""
+    norms = []
+
+    def shape() -> None:
+        for p in made.model.parameters():
+            p.grad.fill_(100.0)
+
+    made = phase(part, shape_gradients=shape, clip=1.0)
+    step = made.optimiser.step
+    made.optimiser.step = lambda: norms.append(
+        torch.cat([p.grad.flatten() for p in made.model.parameters()]).norm().item()
+    ) or step()  # fmt: skip
+    with session(tmp_path) as there:
+        train(made, there)
+    assert norms == pytest.approx([1.0] * 6, rel=1e-4)
+
+
+def test_an_event_tells_phase_epoch_loss_rate_seconds_and_what_was_found(part, tmp_path):
+    made = phase(part, epochs=2, after_epoch=lambda epoch: {"score": 0.5 + epoch})
+    with session(tmp_path) as there:
+        progress = train(made, there)
+    first, second = read_events(tmp_path)
+    assert set(first) == {"phase", "epoch", "loss", "learning_rate", "seconds", "score"}
+    assert (first["phase"], first["epoch"], first["score"]) == ("retrain", 0, 0.5)
+    assert second["learning_rate"] == pytest.approx(0.1 * 0.5 * (1 + math.cos(math.pi * 1.5 / 2)))
+    assert first["seconds"] <= second["seconds"] <= progress.seconds
+    assert progress.history == [{"score": 0.5}, {"score": 1.5}]
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_samples(part, tmp_path):
+    losses = iter([1.0, 3.0])
+
+    def loss(output: Tensor, _: Batch) -> Tensor:
+        return 0 * output.sum() + next(losses)
+
+    trained(part, tmp_path, epochs=1, loss=loss, batch_size=20)  # 20 samples, then 13
+    assert read_events(tmp_path)[0]["loss"] == pytest.approx((20 * 1.0 + 13 * 3.0) / 33)
+
+
+def test_the_network_trains_in_training_mode_even_after_it_was_evaluated(part, tmp_path):
+    made = phase(part, after_epoch=lambda _: made.model.eval() and {})
+    with session(tmp_path) as there:
+        train(made, there)
+    assert all(made.model.modes)
+
+
+def test_a_phase_may_be_stopped_by_what_it_found(part, tmp_path):
+    made = phase(part, after_epoch=lambda epoch: {"stop": epoch == 1})
+    with session(tmp_path) as there:
+        assert train(made, there).epoch == 2
+        assert train(phase(part), there).epoch == 2  # and stays so
+    assert [e["epoch"] for e in read_events(tmp_path)] == [0, 1]
+    assert "stop" not in read_events(tmp_path)[0]
+
+
+def test_an_epoch_that_was_not_scored_has_no_score(part, tmp_path):
+    trained(part, tmp_path)
+    assert [e["score"] for e in read_events(tmp_path)] == [None] * 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_phase(part, tmp_path, value):
+    calls = iter(range(100))
+
+    def loss(output: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(output, batch) * (value if next(calls) == 3 else 1)
+
+    with (
+        session(tmp_path) as there,
+        pytest.raises(DivergedError, match=r"the loss of retrain became (nan|inf) in epoch 2; try a lower"),
+    ):
+        train(phase(part, loss=loss), there)
+    assert [e["epoch"] for e in read_events(tmp_path)] == [0]
+
+
+def stop_at(step: int) -> Callable[[], bool]:
+    calls = iter(range(1, 1000))
+    return lambda: next(calls) == step
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 6])
+def test_a_stop_is_resumed_as_if_it_had_not_been(part, tmp_path, step):
+    undisturbed = trained(part, tmp_path / "a")
+    with session(tmp_path / "b", stop_requested=stop_at(step)) as there, pytest.raises(Interrupted):
+        train(phase(part), there)
+    resumed = trained(part, tmp_path / "b")
+    assert len(resumed.model.seen) == 6 - step
+    for name, weight in undisturbed.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], weight)
+    events = [[{**e, "seconds": 0} for e in read_events(tmp_path / name)] for name in "ab"]
+    assert events[0] == events[1]
+
+
+class Death(BaseException):
+    """As if the process had been killed."""
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+def test_a_death_is_resumed_from_the_last_checkpoint_as_if_it_had_not_been(part, tmp_path, step, monkeypatch):
+    """Checkpoints at every second step: some epochs are told twice on the way, and once in the end."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(CheckpointClock, "is_due", lambda self: next(ticks) % 2 == 1)
+    undisturbed = trained(part, tmp_path / "a")
+
+    def die_at() -> bool:
+        if next(calls) == step:
+            raise Death
+        return False
+
+    calls = iter(range(1, 1000))
+    with session(tmp_path / "b", stop_requested=die_at) as there, pytest.raises(Death):
+        train(phase(part), there)
+    resumed = trained(part, tmp_path / "b")
+    for name, weight in undisturbed.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], weight)
+    events = [[{**e, "seconds": 0} for e in read_events(tmp_path / name)] for name in "ab"]
+    assert events[0] == events[1]
+
+
+def test_a_finished_phase_is_not_trained_again(part, tmp_path):
+    first = trained(part, tmp_path)
+    again = trained(part, tmp_path)
+    assert again.model.seen == []
+    torch.testing.assert_close(again.model.state_dict(), first.model.state_dict(), rtol=0, atol=0)
+
+
+def test_the_seconds_of_a_resumed_phase_include_those_before(part, tmp_path, monkeypatch):
+    now = iter(range(0, 10_000, 10))
+    monkeypatch.setattr("dashnas.training.time.monotonic", lambda: float(next(now)))
+    with session(tmp_path, stop_requested=stop_at(3)) as there, pytest.raises(Interrupted):
+        train(phase(part), there)
+    first = torch.load(tmp_path / "checkpoints" / "retrain.pt", weights_only=True)["progress"]["seconds"]
+    with session(tmp_path) as there:
+        assert train(phase(part), there).seconds > first > 0
+
+
+class Counter(Silent):
+    """Counts what a bar would show."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int, int]] = []
+        self.advanced = self.ended = 0
+
+    def begin(self, phase: str, steps: int, done: int) -> None:
+        self.begun.append((phase, steps, done))
+
+    def advance(self) -> None:
+        self.advanced += 1
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+def test_the_reporter_hears_of_every_step_and_of_those_done_before(part, tmp_path):
+    first, second = Counter(), Counter()
+    with session(tmp_path, stop_requested=stop_at(3), reporter=first) as there, pytest.raises(Interrupted):
+        train(phase(part), there)
+    with session(tmp_path, reporter=second) as there:
+        train(phase(part), there)
+    assert (first.begun, first.advanced, first.ended) == ([("retrain", 6, 0)], 3, 0)
+    assert (second.begun, second.advanced, second.ended) == ([("retrain", 6, 3)], 3, 1)
