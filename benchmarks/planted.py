@@ -177,7 +177,6 @@ def run(task: Planted, seed: int) -> dict[str, Any]:
         row["reach"] = total_reach(found, dims)
         row["stock_reach"] = len(LAYERS) * (STOCK_KERNEL_SIZE // 2)
         row["found"] = "" if task.lag is None else relates(found, task.lag)
-        test = data.test.open() if data.test is not None else data.validation
         for name, network in (
             ("searched", derive(stock, found)),
             ("stock", stock),
@@ -195,7 +194,8 @@ def run(task: Planted, seed: int) -> dict[str, Any]:
                 seed=seed,
                 session=session,
             )
-            error = validate(network, test, metric, batch_size=256, device=session.device)
+            assert data.test is not None
+            error = validate(network, data.test.open(), metric, batch_size=256, device=session.device)
             row[f"{name}_accuracy"] = round(1 - error, 4)
     row["search_seconds"] = round(row["search_seconds"], 1)
     return row

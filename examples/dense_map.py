@@ -7,7 +7,6 @@ of the positions: elsewhere y is NaN and the mask 0, and these positions count n
 import numpy as np
 
 from dashnas import Options, fit
-from dashnas.data import read_inputs
 
 WIND = 6
 
@@ -42,8 +41,7 @@ def main() -> None:
 
     model = result.model
     new_x, new_y = fields(1, rng)
-    inputs = read_inputs(new_x[:, None], model.spec, normaliser=model.normaliser)
-    prediction = model.predict(inputs.batches(1))["prediction"]
+    prediction = model.predict(new_x[:, None])["prediction"]
     print(f"a new map: x {new_x[:, None].shape}, prediction {prediction.shape}")
     print(f"row 3, columns 8 to 13, predicted: {prediction[0, 3, 8:14].round(1)}")
     print(f"row 3, columns 8 to 13, true:      {new_y[0, 3, 8:14].round(1)}")

@@ -7,7 +7,6 @@ a network that has seen a person before would look better than it is: `group` ke
 import numpy as np
 
 from dashnas import Options, fit
-from dashnas.data import read_inputs
 
 PEOPLE = 8
 
@@ -41,7 +40,7 @@ def main() -> None:
 
     new = taps(5, rng)
     model = result.model
-    answers = model.predict(read_inputs(new["x"], model.spec, normaliser=model.normaliser).batches(64))
+    answers = model.predict(new["x"])
     for label, probability, truth in zip(answers["label"], answers["probability"], new["y"], strict=True):
         print(f"predicted {label} with probability {probability.max():.2f}; it was {truth}")
 

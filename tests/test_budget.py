@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from dashnas.budget import MAX_EPOCHS, RESERVE, EpochCosts, full_trials, parse_seconds, plan, time_steps
-from dashnas.config import Recipe, RetrainConfig, Schedule
+from dashnas.config import Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
 from dashnas.retrain import retrain_phase
@@ -47,6 +48,7 @@ def test_anything_else_is_refused_and_the_form_is_shown(text, message):
         parse_seconds(text)
 
 
+TUNE = TuneConfig()
 SECONDS = st.floats(1e-3, 1e3)
 COSTS = st.builds(
     EpochCosts,
@@ -60,21 +62,21 @@ BUDGETS = st.floats(-100, 1e6)
 
 def cost(schedule: Schedule, costs: EpochCosts) -> float:
     """By the plan's own reckoning."""
-    tuning = full_trials(schedule.tune_trials) * costs.derived + costs.backbone
+    tuning = full_trials(schedule.tune_trials, TUNE) * costs.derived + costs.backbone
     final = costs.retrain_share * (costs.derived + costs.backbone)
     return schedule.search_epochs * costs.search + schedule.tune_epochs * tuning + schedule.retrain_epochs * final
 
 
 @given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
 def test_a_plan_fits_the_budget_or_is_the_shortest_there_is(budget, costs, trials, enough):
-    schedule = plan(budget, costs, trials=trials, enough_epochs=enough)
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=TUNE)
     shortest = schedule.tune_trials == schedule.retrain_epochs == 1
     assert shortest or cost(schedule, costs) <= budget * (1 - RESERVE) * (1 + 1e-9)
 
 
 @given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
 def test_every_phase_has_an_epoch_and_none_too_many(budget, costs, trials, enough):
-    schedule = plan(budget, costs, trials=trials, enough_epochs=enough)
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=TUNE)
     assert 1 <= schedule.retrain_epochs <= MAX_EPOCHS
     assert 1 <= schedule.tune_trials <= trials
     assert schedule.tune_epochs == math.ceil(schedule.retrain_epochs / 2)
@@ -83,7 +85,7 @@ def test_every_phase_has_an_epoch_and_none_too_many(budget, costs, trials, enoug
 
 @given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
 def test_no_epoch_more_would_fit(budget, costs, trials, enough):
-    schedule = plan(budget, costs, trials=trials, enough_epochs=enough)
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=TUNE)
     epochs = schedule.retrain_epochs + 1
     half = math.ceil(epochs / 2)
     longer = replace(schedule, retrain_epochs=epochs, tune_epochs=half, search_epochs=half if costs.search else 0)
@@ -93,7 +95,9 @@ def test_no_epoch_more_would_fit(budget, costs, trials, enough):
 @given(BUDGETS, st.floats(1.0, 10.0), COSTS, st.integers(1, 8), st.integers(1, 60))
 @settings(max_examples=200)
 def test_a_larger_budget_never_gives_fewer_trials_nor_with_as_many_fewer_epochs(budget, factor, costs, trials, enough):
-    smaller, larger = (plan(b, costs, trials=trials, enough_epochs=enough) for b in (budget, abs(budget) * factor))
+    smaller, larger = (
+        plan(b, costs, trials=trials, enough_epochs=enough, tune=TUNE) for b in (budget, abs(budget) * factor)
+    )
     assert larger.tune_trials >= smaller.tune_trials
     if larger.tune_trials == smaller.tune_trials:
         assert larger.retrain_epochs >= smaller.retrain_epochs
@@ -103,19 +107,29 @@ def test_a_short_budget_gives_up_trials_before_epochs():
     costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.25)
 
     def trials(budget):
-        return plan(budget, costs, trials=8, enough_epochs=10).tune_trials
+        return plan(budget, costs, trials=8, enough_epochs=10, tune=TUNE).tune_trials
 
     assert [trials(b) for b in (1000, 60, 30, 1)] == [8, 4, 1, 1]
 
 
 def test_halving_makes_a_trial_after_the_first_cost_less():
-    assert full_trials(1) == 1
-    assert full_trials(8) == pytest.approx(3.8)
+    assert full_trials(1, TUNE) == 1
+    assert full_trials(8, TUNE) == pytest.approx(3.8)
+
+
+def test_a_grid_costs_what_all_its_trials_do_and_is_never_cut_short():
+    grid = TuneConfig(tuner=Tuner.GRID, subsample=0.1)
+    assert full_trials(24, grid) == pytest.approx(2.4)
+    costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.25)
+    schedule = plan(100, costs, trials=24, enough_epochs=100, tune=grid)
+    assert schedule.tune_trials == 24
+    # 88 usable seconds; half as many epochs of search and tuning, 1 + 2.4 + 0.1 each, beside 2.5 each
+    assert schedule.retrain_epochs == 20
 
 
 def phase():
     data = prepared()
-    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32, 50), torch.nn.Dropout(0.5), torch.nn.ReLU(), torch.nn.Linear(50, 3))  # fmt: skip
+    network = nn.Sequential(nn.Flatten(), nn.Linear(32, 50), nn.Dropout(0.5), nn.ReLU(), nn.Linear(50, 3))
     loss = make_loss(data.spec, data.normaliser, metric_name="error")
     return retrain_phase("probe", network, data.train, loss, Recipe(), RetrainConfig(), epochs=1, batch_size=16, seed=0)
 

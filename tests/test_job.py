@@ -12,14 +12,14 @@ from dashnas.data import TargetKind
 from dashnas.errors import ConfigError
 from dashnas.job import WIDTHS, find_device, workspace
 from dashnas.presets import Options
-from dashnas.progress import Silent
+from dashnas.progress import Reporter, Silent
 from dashnas.space import Architecture, Candidate
 from tiny import arrays, options
 
 
 @contextmanager
-def job(chosen: Options | None = None, **more):
-    with workspace(arrays(TargetKind.CLASSES), chosen or options(), more.pop("out", None), more.pop("reporter", None)) as made:  # fmt: skip
+def job(chosen: Options | None = None, reporter: Reporter | None = None):
+    with workspace(arrays(TargetKind.CLASSES), chosen or options(), None, reporter) as made:
         yield made
 
 
@@ -147,12 +147,13 @@ def test_the_reading_of_the_data_and_what_is_searched_are_told():
     with job(options(kernel_sizes=(3, 5), dilations=(1, 7)), reporter=listener) as one:
         one._tell_conversion(one.supernet()[1])
     assert any("60 samples of 2 channels, length 16" in text for text in listener.told)
-    told = listener.told[-1]
+    told = next(text for text in listener.told if text.startswith("searching"))
     # Of a map of 16 samples none of (k - 1) d / 2 = 1, 2, 7, 14 reaches beyond.
     assert told == "searching 9 layers with 36 candidates in all"
     with job(options(kernel_sizes=(3, 5), dilations=(1, 9)), reporter=listener) as one:
         one._tell_conversion(one.supernet()[1])
-    assert listener.told[-1].startswith("searching 9 layers with 27 candidates in all; 9 more reach beyond")
+    told = [text for text in listener.told if text.startswith("searching")][-1]
+    assert told.startswith("searching 9 layers with 27 candidates in all; 9 more reach beyond")
 
 
 def test_the_training_part_alone_decides_class_weights(monkeypatch):
@@ -164,7 +165,7 @@ def test_the_training_part_alone_decides_class_weights(monkeypatch):
 
 @pytest.mark.parametrize("name", ["nonsense", "cpu:x", ""])
 def test_an_unknown_device_is_refused(name):
-    with pytest.raises(ConfigError, match="unknown device .*; try cpu, cuda or cuda:0"):
+    with pytest.raises(ConfigError, match=r"unknown device .*; try cpu, cuda or cuda:0"):
         find_device(name)
 
 

@@ -68,7 +68,8 @@ def test_label_weights_are_pytorch_s_pos_weight_along_the_labels(kind):
     torch.testing.assert_close(loss, F.binary_cross_entropy_with_logits(output, given.y, pos_weight=shaped))
 
 
-DENSE = [(kind, w) for kind in TargetKind if kind.is_dense for w in (None, WEIGHTS) if not (kind.is_regression and w is not None)]  # fmt: skip
+DENSE = [(kind, None) for kind in TargetKind if kind.is_dense]
+DENSE += [(kind, WEIGHTS) for kind, _ in DENSE if not kind.is_regression]
 
 
 @pytest.mark.parametrize(("kind", "weights"), DENSE)
@@ -117,7 +118,8 @@ def test_relative_l2_is_measured_on_the_decoded_scale():
     kind = TargetKind.DENSE_REGRESSION
     output, given = batch(kind)
     loss = make_loss(spec(kind), SCALED, metric_name="relative_l2")(output, given)
-    scale, shift = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (SCALED.target_std, SCALED.target_mean))  # fmt: skip
+    scale = torch.tensor(SCALED.target_std, dtype=torch.float64).view(1, 3, 1, 1)
+    shift = torch.tensor(SCALED.target_mean, dtype=torch.float64).view(1, 3, 1, 1)
     predicted, true = output * scale + shift, given.y * scale + shift
     expected = ((predicted - true).flatten(1).norm(dim=1) / true.flatten(1).norm(dim=1)).mean()
     torch.testing.assert_close(loss, expected)

@@ -1,13 +1,14 @@
 """A trained network as people take it away: saved, loaded again, asked for predictions."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from dashnas.data import DataSpec, Normaliser, TargetKind
-from dashnas.errors import RunError, UserError
+from dashnas.errors import DataError, RunError, UserError
 from dashnas.model import FORMAT, Topology, TrainedModel, load_result
 from dashnas.space import Architecture, Candidate
 
@@ -51,9 +52,9 @@ def model(kind: TargetKind = TargetKind.CLASSES, dims: int = 1, *, searched: boo
     )
 
 
-def inputs(dims: int) -> list[torch.Tensor]:
+def inputs(dims: int) -> torch.Tensor:
     shape = (16,) if dims == 1 else (8, 8)
-    return [torch.randn(4, 2, *shape), torch.randn(3, 2, *shape)]
+    return torch.randn(7, 2, *shape)
 
 
 @pytest.mark.parametrize("searched", [True, False], ids=["searched", "backbone"])
@@ -63,11 +64,11 @@ def test_a_model_comes_back_as_it_was_and_predicts_the_same(kind, dims, searched
     saved = model(kind, dims, searched=searched)
     saved.save(tmp_path)
     loaded = TrainedModel.load(tmp_path)
-    for name in ("topology", "architecture", "spec", "normaliser"):
+    for name in ("topology", "architecture", "spec", "normaliser", "impute"):
         assert getattr(loaded, name) == getattr(saved, name), name
     torch.testing.assert_close(loaded.network.state_dict(), saved.network.state_dict(), rtol=0, atol=0)
-    batches = inputs(dims)
-    before, after = saved.predict(batches), loaded.predict(batches)
+    x = inputs(dims)
+    before, after = saved.predict(x), loaded.predict(x)
     assert set(before) == set(after)
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])
@@ -89,10 +90,10 @@ SHAPES = [
 @pytest.mark.parametrize(("kind", "outputs", "shapes"), SHAPES)
 def test_answers_are_in_the_user_s_own_terms(kind, outputs, shapes):
     made = model(kind, outputs=outputs)
-    batches = inputs(1)
-    answers = made.predict(batches)
+    x = inputs(1)
+    answers = made.predict(x)
     assert {name: a.shape for name, a in answers.items()} == shapes
-    logits = made.network(torch.cat(batches)).detach()
+    logits = made.network(made.normaliser.encode_input(x)).detach()
     if kind.is_regression:
         expected = (100 + 5 * logits.double()).numpy()
         np.testing.assert_allclose(answers["prediction"].ravel(), expected.ravel(), rtol=1e-6)
@@ -104,6 +105,27 @@ def test_answers_are_in_the_user_s_own_terms(kind, outputs, shapes):
         probability = probability[:, 0] if kind is TargetKind.DENSE_BINARY else probability
         np.testing.assert_allclose(answers["probability"], probability, rtol=1e-5)
         np.testing.assert_array_equal(answers["label"], probability > 0.5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_answers_do_not_depend_on_how_many_are_given_at_a_time(batch_size):
+    made, x = model(), inputs(1)
+    expected = made.network(made.normaliser.encode_input(x)).detach().softmax(dim=1)
+    np.testing.assert_allclose(made.predict(x, batch_size=batch_size)["probability"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("imputed", [True, False])
+def test_a_model_that_imputed_in_training_does_so_afterwards(imputed, tmp_path):
+    replace(model(), impute=imputed).save(tmp_path)
+    x = inputs(1)
+    x[2, 1, 3] = torch.nan
+    loaded = TrainedModel.load(tmp_path)
+    if not imputed:
+        with pytest.raises(DataError, match="x holds 1 value that is NaN or infinite"):
+            loaded.predict(x)
+    filled = torch.where(x.isnan(), 1.0, x)  # the training mean of that channel
+    expected = loaded.predict(filled)["probability"]
+    np.testing.assert_array_equal(loaded.predict(x, impute=not imputed)["probability"], expected)
 
 
 def test_loading_draws_no_random_numbers(tmp_path):

@@ -3,17 +3,18 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from dashnas import TrainedModel, dry_run, fit, retrain, search_only, training, tune
+from dashnas import TrainedModel, dry_run, fit, retrain, search, search_only, training, tune
 from dashnas.config import Recipe, Schedule
-from dashnas.data import DataConfig, Inputs, TargetKind, prepare, read_inputs
+from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConversionError, RunError
-from dashnas.metrics import get_metric
+from dashnas.metrics import get_metric, score
 from dashnas.runs import read_events
 from dashnas.space import Architecture, Candidate
 from dashnas.training import DivergedError
@@ -30,14 +31,6 @@ OUTPUTS = {
 }
 
 
-def inputs(model: TrainedModel, x: np.ndarray) -> Inputs:
-    return read_inputs(x, model.spec, normaliser=model.normaliser)
-
-
-def predict(model: TrainedModel, x: np.ndarray) -> dict[str, np.ndarray]:
-    return model.predict(inputs(model, x).batches(16))
-
-
 @pytest.fixture(scope="module", params=[1, 2], ids=["1-D", "2-D"])
 def dims(request) -> int:
     return request.param
@@ -52,9 +45,12 @@ def kind(request) -> TargetKind:
 def finished(kind, dims, tmp_path_factory):
     """A run on 60 easy samples."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    epochs, batch_size = (16, 8) if kind.is_dense else (10, 16)
+    epochs, batch_size = (12, 8) if kind.is_dense else (10, 16)
     chosen = options(epochs=epochs, search_epochs=1, tune_epochs=2, tune_trials=1, batch_size=batch_size)
-    return fit(arrays(kind, dims), replace(chosen, data=DataConfig(target=kind)), out=folder), folder
+    with pytest.MonkeyPatch.context() as patched:
+        # The intervals have tests of their own, and take longer than the training.
+        patched.setattr("dashnas.evaluate.score", partial(score, resamples=10))
+        return fit(arrays(kind, dims), replace(chosen, data=DataConfig(target=kind)), out=folder), folder
 
 
 def test_result_json_says_all_that_the_format_promises(finished, kind):
@@ -104,7 +100,7 @@ def test_events_tell_every_epoch(finished):
 
 def test_predictions_have_the_shape_and_the_terms_of_the_targets(finished, kind, dims):
     model, spatial = TrainedModel.load(finished[1]), SPATIAL[dims]
-    answers = predict(model, arrays(kind, dims, samples=20, seed=1)["x"])
+    answers = model.predict(arrays(kind, dims, samples=20, seed=1)["x"])
     where = spatial if kind.is_dense else ()
     if kind.is_regression:
         assert {n: a.shape for n, a in answers.items()} == {"prediction": (20, *where)}
@@ -126,7 +122,7 @@ def test_predictions_have_the_shape_and_the_terms_of_the_targets(finished, kind,
 def test_predictions_beat_the_best_constant_guess(finished, kind, dims):
     """On new samples; with half the errors, or half the squared ones, as the signal is easy."""
     fresh = arrays(kind, dims, samples=60, seed=1)
-    answers = predict(TrainedModel.load(finished[1]), fresh["x"])
+    answers = TrainedModel.load(finished[1]).predict(fresh["x"])
     y = fresh["y"]
     if kind.is_regression:
         counts = fresh.get("mask", np.isfinite(y))
@@ -139,7 +135,7 @@ def test_predictions_beat_the_best_constant_guess(finished, kind, dims):
 
 def test_the_saved_network_predicts_what_the_trained_one_does(finished, kind, dims):
     x = arrays(kind, dims, samples=7, seed=2)["x"]
-    loaded, trained = predict(TrainedModel.load(finished[1]), x), predict(finished[0].model, x)
+    loaded, trained = TrainedModel.load(finished[1]).predict(x), finished[0].model.predict(x)
     for name in trained:
         np.testing.assert_array_equal(loaded[name], trained[name])
 
@@ -162,7 +158,7 @@ def test_groups_are_never_split(tmp_path):
     parts = prepare({**data, "group": group}, DataConfig(), seed=0)
     assert parts.test is not None
     of = [set(part.fields["group"]) for part in (parts.train, parts.validation, parts.test.open())]
-    assert not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
+    assert len(of[0] | of[1] | of[2]) == sum(map(len, of)) == 20
     assert [len(parts.train), len(parts.validation)] == [summary["samples"][n] for n in ("train", "validation")]
 
 
@@ -200,7 +196,7 @@ def test_class_weights_change_what_is_learned(tmp_path):
     data["x"] *= 0  # nothing to learn but how often a class counts
     data["x"] += np.random.default_rng(0).normal(size=data["x"].shape)
     chosen = options(tune_trials=1, epochs=4, class_weights=(0.001, 1.0, 0.001))
-    answers = predict(fit(data, chosen).model, data["x"])
+    answers = fit(data, chosen).model.predict(data["x"])
     assert np.mean(answers["label"] == CLASSES[1]) > 0.9
 
 
@@ -290,13 +286,32 @@ def test_a_backbone_that_diverges_in_tuning_has_no_validation_score(diverging):
     assert math.isfinite(summary["scores"]["validation"])
 
 
-@pytest.mark.parametrize(("phase", "slower", "other"), [("retrain", "recipe", "backbone_recipe"), ("backbone", "backbone_recipe", "recipe")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("phase", "slower", "other"),
+    [("retrain", "recipe", "backbone_recipe"), ("backbone", "backbone_recipe", "recipe")],
+)
 def test_a_final_training_that_diverges_is_repeated_with_a_tenth_of_the_rate(phase, slower, other, diverging, tmp_path):
     diverging.add(phase)
     summary = fit(arrays(TargetKind.CLASSES), options(tune_trials=1), out=tmp_path / "run").summary
     assert summary[slower] == {**summary[other], "learning_rate": summary[other]["learning_rate"] / 10}
     assert math.isfinite(summary["scores"]["test"]["value"])
     assert f"{phase}-again" in {event["phase"] for event in read_events(tmp_path / "run")}
+
+
+def test_a_search_that_diverges_is_repeated_with_a_tenth_of_the_rates(monkeypatch, tmp_path):
+    rates = []
+
+    def diverge_at_first(phase, session):
+        rates.append([group["lr"] for group in phase.optimiser.param_groups])
+        if len(rates) == 1:
+            raise DivergedError("the loss of search became nan in epoch 1; try a lower learning rate")
+        return training.train(phase, session)
+
+    monkeypatch.setattr(search, "train", diverge_at_first)
+    summary = fit(arrays(TargetKind.CLASSES), options(tune_trials=1), out=tmp_path / "run").summary
+    assert rates == [[0.1, 0.05], pytest.approx([0.01, 0.005])]
+    assert math.isfinite(summary["scores"]["test"]["value"])
+    assert "search-again" in {event["phase"] for event in read_events(tmp_path / "run")}
 
 
 def test_a_final_training_that_always_diverges_ends_the_run(diverging, tmp_path):
@@ -310,8 +325,8 @@ def test_regression_far_from_zero_keeps_its_small_differences():
     """Values near 1e9 that differ by ones: float32 has none of these between 1e9 and 1e9 + 64."""
     data = arrays(TargetKind.REGRESSION, samples=90)
     data["y"] = data["y"] + 1e9
-    result = fit(data, options(epochs=10, tune_trials=1, search_epochs=1, batch_size=16))
-    answers = predict(result.model, data["x"])["prediction"]
+    result = fit(data, options(epochs=8, tune_trials=1, search_epochs=1, tune_epochs=1, batch_size=16))
+    answers = result.model.predict(data["x"])["prediction"]
     assert np.square(answers - data["y"]).mean() < 0.5 * data["y"].var()
     assert result.summary["scores"]["test"]["value"] < data["y"].std()
 

@@ -41,7 +41,8 @@ def test_the_weights_of_the_last_epoch_are_kept_whatever_the_loss_was(tmp_path):
     made = network()
     with session(tmp_path) as there:
         seconds = retrain(
-            "retrain", made, data.development, loss, RECIPE, RetrainConfig(), epochs=3, batch_size=8, seed=1, session=there
+            "retrain", made, data.development, loss, RECIPE, RetrainConfig(),
+            epochs=3, batch_size=8, seed=1, session=there,
         )  # fmt: skip
         saved = there.run.load_checkpoint("retrain")["model"]
     assert seconds > 0

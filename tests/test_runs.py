@@ -74,23 +74,27 @@ def test_files_that_were_being_written_are_removed(folder):
         assert run.load_checkpoint("search") == {"epoch": 1}
 
 
-def test_another_process_is_refused_as_long_as_a_run_is_held(folder):
-    code = f"""
-from pathlib import Path
-from dashnas.errors import RunError
-from dashnas.runs import Run
-try:
-    Run(Path({str(folder)!r}), {{"seed": 0}})
-except RunError as error:
-    print(error)
-"""
+HOLD = "import fcntl, sys; fcntl.flock(sys.stdin, fcntl.LOCK_EX | fcntl.LOCK_NB); print('held', flush=True)"
 
-    def elsewhere() -> str:
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    with Run(folder, {"seed": 0}):
-        assert "another process is working on" in elsewhere()
-    assert elsewhere() == ""
+def elsewhere(folder, then: str = "") -> subprocess.Popen:
+    """Another process that takes the lock of a run, if it can, and keeps it for a while."""
+    with (folder / ".lock").open("ab") as lock:
+        return subprocess.Popen(
+            [sys.executable, "-S", "-c", HOLD + then], stdin=lock, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+
+def test_a_run_is_held_by_one_process_at_a_time(folder):
+    with Run(folder, SETTINGS), elsewhere(folder) as other:
+        assert other.wait() == 1  # refused
+    with elsewhere(folder, "; import time; time.sleep(60)") as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match=r"another process is working on .*; wait for it, or give another --out"):
+            Run(folder, SETTINGS)
+        other.kill()
+    with Run(folder, SETTINGS):  # a process that was killed holds nothing
+        pass
 
 
 DAMAGED = [
@@ -225,8 +229,7 @@ def test_a_disk_that_is_really_full_leaves_everything_whole(small_disk):
                 except OSError:
                     break
         with pytest.raises(StorageError, match=r"cannot write .*events\.jsonl: No space left on device"):
-            for epoch in range(1, 500):  # until the block that the file has is full
-                run.record({"phase": "search", "epoch": epoch})
+            run.record({"phase": "search", "epoch": 1, "text": "more than the block that the file has" * 200})
         assert torch.equal(run.load_checkpoint("search")["weight"], torch.zeros(20_000))
         assert read_events(run.folder)[0] == {"phase": "search", "epoch": 0}
         (small_disk / "filler").unlink()

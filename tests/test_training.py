@@ -19,8 +19,9 @@ STEPS = LearningRateSchedule(shape="steps", milestones=(60, 120, 160), factor=0.
 
 
 @pytest.mark.parametrize(
-    ("epoch", "factor"), [(0, 1), (59, 1), (60, 0.2), (61, 0.2), (119, 0.2), (120, 0.2**2), (159, 0.2**2), (160, 0.2**3), (199, 0.2**3)]
-)  # fmt: skip
+    ("epoch", "factor"),
+    [(0, 1), (59, 1), (60, 0.2), (61, 0.2), (119, 0.2), (120, 0.2**2), (159, 0.2**2), (160, 0.2**3), (199, 0.2**3)],
+)
 def test_the_rate_falls_at_the_milestone_epoch_itself(epoch, factor):
     """Discrepancy 5 of the specification: the paper's reading, one epoch before the authors' code."""
     for share in (0.0, 0.5, 0.99):

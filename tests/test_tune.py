@@ -165,7 +165,9 @@ def test_a_trial_may_be_stopped_at_a_later_rung(data, tmp_path, monkeypatch):
     assert [(t.state, t.epochs, t.score) for t in trials] == [("complete", 18, 0.2), ("pruned", 6, 0.4)]
 
 
-@pytest.mark.parametrize(("epochs", "rungs"), [(1, [1]), (5, [5]), (6, [2, 6]), (11, [3, 11]), (20, [2, 6, 20]), (60, [6, 20, 60])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("epochs", "rungs"), [(1, [1]), (5, [5]), (6, [2, 6]), (11, [3, 11]), (20, [2, 6, 20]), (60, [6, 20, 60])]
+)
 def test_rungs_are_thirds_of_the_next_and_three_at_most(epochs, rungs, data, tmp_path, monkeypatch):
     Told(monkeypatch, lambda trial, epoch: 0.5)
     trials, _ = run(study(data, trials=1, epochs=epochs), tmp_path)
@@ -213,7 +215,27 @@ def test_a_score_that_is_no_number_is_a_divergence(score, data, tmp_path, monkey
     assert "NaN" not in saved[-1]
 
 
-def test_where_every_recipe_diverges_it_is_said(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("finished", [2, 3, 4])
+def test_where_every_recipe_diverges_the_first_is_tried_at_ever_lower_rates(finished, data, tmp_path, monkeypatch):
+    """Also where the study goes on in another process, at any of the trials."""
+    Told(monkeypatch, lambda trial, epoch: 0.5, diverge=range(4))
+    given = Recipe(learning_rate=0.1, momentum=0.8)
+    trials, saved = run(study(data, trials=3, recipe=given), tmp_path / "a")
+    assert [t.state for t in trials] == ["diverged"] * 4 + ["complete"]
+    assert [t.recipe.learning_rate for t in trials[3:]] == pytest.approx([0.01, 0.001])
+    assert {t.recipe.momentum for t in trials[3:]} == {0.8}
+    done = [trial_from_json(t) for t in json.loads(saved[finished])]
+    Told(monkeypatch, lambda trial, epoch: 0.5, diverge=range(4 - len(done)))
+    again, _ = run(study(data, trials=3, recipe=given), tmp_path / "b", done)
+    assert numbers(again) == numbers(trials)
+
+
+def test_checkpoints_of_finished_trials_are_deleted(data, tmp_path):
+    run(study(data, trials=2, epochs=2), tmp_path)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_where_every_recipe_diverges_at_every_rate_it_is_said(data, tmp_path, monkeypatch):
     Told(monkeypatch, lambda trial, epoch: 0.5, diverge=range(8))
     with pytest.raises(DashnasError, match="diverged under every recipe that was tried"):
         run(study(data, trials=3), tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dashnas.config import Schedule
+from dashnas.config import Schedule, TuneConfig, Tuner
 from dashnas.errors import ConfigError
 from dashnas.seeding import isolated_rng
 from dashnas.training import Phase, take_step
@@ -66,7 +66,7 @@ def time_steps(phase: Phase, device: torch.device, repeats: int = 3) -> StepCost
     return StepCost(float(np.median(seconds[1:])), peak_bytes)
 
 
-def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int) -> Schedule:
+def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig) -> Schedule:
     """The longest schedule that fits a budget.
 
     Search and each trial of the tuning get half as many epochs as the final training. A short budget gives up
@@ -77,10 +77,11 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
         costs: of an epoch of each phase; no search where it costs nothing.
         trials: recipes to try where the budget allows.
         enough_epochs: of the final training, below which trials are given up.
+        tune: how recipes are found; a grid is never cut short.
     """
     usable = budget_seconds * (1 - RESERVE)
-    for num_trials in (trials, max(trials // 2, 1), 1):
-        tuning = full_trials(num_trials) * costs.derived + costs.backbone
+    for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
+        tuning = full_trials(num_trials, tune) * costs.derived + costs.backbone * tune.subsample
         final = costs.retrain_share * (costs.derived + costs.backbone)
         epochs = _most_epochs(usable, half=costs.search + tuning, whole=final)
         if epochs >= enough_epochs:
@@ -97,9 +98,9 @@ def _most_epochs(usable: float, *, half: float, whole: float) -> int:
     return next(fitting, 1)
 
 
-def full_trials(trials: int) -> float:
-    """How many full trials the epochs of `trials` come to: halving stops most of them after a third or less."""
-    return 1 + 0.4 * (trials - 1)
+def full_trials(trials: int, tune: TuneConfig) -> float:
+    """How many full trainings the trials come to: halving stops most of them after a third or less."""
+    return tune.subsample * (trials if tune.tuner is Tuner.GRID else 1 + 0.4 * (trials - 1))
 
 
 def parse_seconds(text: str) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
+from dashnas.data.spec import TargetKind
 from dashnas.metrics import Metric, Score, score
 
 
@@ -35,10 +36,26 @@ def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int,
     return metric.compute(_predict_part(network, part, batch_size, device), part.targets(), part.mask())
 
 
+def refuse_undefined(metric: Metric, part: Part) -> None:
+    """Make sure that a metric has a value on a part, whatever the predictions.
+
+    Raises:
+        UndefinedScoreError: it has none, such as an AUROC where only one outcome occurs.
+    """
+    kind, targets = part.spec.target_kind, part.targets()
+    by_class = kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES)
+    shape = (len(targets), part.spec.outputs, *targets.shape[1:]) if by_class else targets.shape
+    metric.compute(np.zeros(shape, np.float32), targets, part.mask())
+
+
 def final_scores(
     networks: dict[str, nn.Module], test: SealedTest, metric: Metric, *, batch_size: int, device: torch.device
 ) -> dict[str, Score]:
-    """Open the test part, once everything is chosen, and score each network on it with a 95 % interval."""
+    """Open the test part, once everything is chosen, and score each network on it with a 95 % interval.
+
+    Raises:
+        UndefinedScoreError: the metric has no value on the test part.
+    """
     part = test.open()
     return {
         name: score(metric, _predict_part(network, part, batch_size, device), part.targets(), part.mask())

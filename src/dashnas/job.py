@@ -14,15 +14,15 @@ import torch
 from torch import nn
 
 from dashnas.budget import Calibration, EpochCosts, plan, time_steps
-from dashnas.config import FitConfig, Recipe, Schedule
+from dashnas.config import FitConfig, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable
 from dashnas.data.prepare import PreparedData, prepare
-from dashnas.errors import ConfigError
-from dashnas.interrupt import graceful_interrupt
+from dashnas.errors import ConfigError, DataError
+from dashnas.evaluate import refuse_undefined
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.metrics import Metric, get_metric
 from dashnas.model import Topology
-from dashnas.presets import DEFAULT_STEPS, Options, resolve, usual_schedule
+from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
 from dashnas.progress import Reporter, Silent
 from dashnas.retrain import retrain, retrain_phase
 from dashnas.runs import Run
@@ -30,14 +30,14 @@ from dashnas.search import make_supernet, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.training import DivergedError, Session, steps_per_epoch
-from dashnas.tune import Tuning
+from dashnas.tune import Tuning, grid
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
 
 
-RETRAIN_ATTEMPTS = 3
-"""Trainings of a network before a run gives up, each with a tenth of the learning rate before."""
+ATTEMPTS = 3
+"""Tries of a phase that diverges before the run gives up, each with a tenth of the learning rate before."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,16 @@ class Retrained:
 class Job:
     """The phases of one run, in the order in which `fit` calls them; each goes on where it was left."""
 
-    def __init__(self, data: PreparedData, options: Options, session: Session, config: FitConfig) -> None:
-        self.started = time.monotonic()
+    def __init__(
+        self, data: PreparedData, options: Options, session: Session, config: FitConfig, started: float
+    ) -> None:
+        self.started = started
         self.data = data
         self.config = config
         self.session = session
         self.given_architecture = options.architecture
         self.metric: Metric = get_metric(config.metric, data.spec.target_kind)
+        refuse_undefined(self.metric, data.validation)
         self.loss: Loss = make_loss(
             data.spec,
             data.normaliser,
@@ -114,14 +117,17 @@ class Job:
     def schedule_within(self, budget_seconds: float) -> Schedule:
         """The schedule for a budget; where the width is free, the largest one that still gets enough epochs."""
         deadline = self.started + budget_seconds
-        usual = usual_schedule(DEFAULT_STEPS, len(self.data.train), self.batch_size)
+        steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
+        usual = usual_schedule(steps, len(self.data.train), self.batch_size)
+        trials = len(grid()) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
         best: Schedule | None = None
         for width in (self.config.width,) if self.config.width is not None else WIDTHS:
             self.use_width(width)
             schedule = plan(
                 deadline - time.monotonic(),
                 self.calibrate().costs,
-                trials=usual.tune_trials,
+                trials=trials,
+                tune=self.config.tune,
                 enough_epochs=usual.retrain_epochs // 2,
             )
             enough = schedule.retrain_epochs >= usual.retrain_epochs // 2
@@ -138,17 +144,31 @@ class Job:
             self.config = replace(self.config, width=width)
             self.topology = replace(self.topology, width=width)
 
-    def search(self, schedule: Schedule) -> tuple[Architecture, float]:
+    def search(self, schedule: Schedule, name: str = "search", attempts: int = ATTEMPTS) -> tuple[Architecture, float]:
         """The searched architecture, or the given one; and the seconds it took."""
         if self.given_architecture is not None:
             return self.given_architecture, 0.0
         supernet, conversion = self.supernet()
-        self._tell_conversion(conversion)
-        return search(
-            supernet, self.data.train, self.loss, self.config.search,
-            epochs=schedule.search_epochs, batch_size=self.batch_size,
-            seed=derive_seed(self.config.seed, "search"), session=self.session,
-        )  # fmt: skip
+        if attempts == ATTEMPTS:
+            self._tell_conversion(conversion)
+        config = self.config.search
+        slower = 10.0 ** (attempts - ATTEMPTS)
+        config = replace(
+            config,
+            learning_rate=config.learning_rate * slower,
+            arch_learning_rate=config.arch_learning_rate * slower,
+        )
+        try:
+            return search(
+                supernet, self.data.train, self.loss, config,
+                epochs=schedule.search_epochs, batch_size=self.batch_size,
+                seed=derive_seed(self.config.seed, "search"), session=self.session, name=name,
+            )  # fmt: skip
+        except DivergedError as error:
+            if attempts == 1:
+                raise
+            self._warn(f"{error}; searching again with a tenth of the learning rates")
+            return self.search(schedule, f"{name}-again", attempts - 1)
 
     def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
         """The study over recipes for the derived network."""
@@ -165,7 +185,7 @@ class Job:
         architecture: Architecture | None,
         recipe: Recipe,
         schedule: Schedule,
-        attempts: int = RETRAIN_ATTEMPTS,
+        attempts: int = ATTEMPTS,
     ) -> Retrained:
         """Train a fresh network on all that is not for the test; where that diverges, with a tenth of the rate.
 
@@ -183,7 +203,7 @@ class Job:
             if attempts == 1:
                 raise
             slower = replace(recipe, learning_rate=recipe.learning_rate / 10)
-            self.session.reporter.message(f"warning: {error}; trying again with {slower.learning_rate:.3g}")
+            self._warn(f"{error}; trying again with {slower.learning_rate:.3g}")
             return self.retrain(f"{name}-again", architecture, slower, schedule, attempts - 1)
         return Retrained(network, recipe, seconds)
 
@@ -198,6 +218,9 @@ class Job:
             torch.manual_seed(derive_seed(self.config.seed, purpose))
             yield
 
+    def _warn(self, text: str) -> None:
+        self.session.reporter.message(f"warning: {text}")
+
     def _tell_conversion(self, conversion: Conversion) -> None:
         total = sum(len(layer.candidates) for layer in conversion.searchable.values())
         dropped = sum(len(layer.dropped) for layer in conversion.searchable.values())
@@ -205,6 +228,8 @@ class Job:
         if dropped:
             text += f"; {dropped} more reach beyond their layer's own map and were dropped"
         self.session.reporter.message(text)
+        for name, reason in conversion.kept.items():
+            self.session.reporter.message(f"{name} stays as it is: {reason}")
 
 
 @contextmanager
@@ -212,30 +237,32 @@ def workspace(source: Any, options: Options, out: Path | str | None, reporter: R
     """Read the data, settle the configuration and open the run directory, with the threads that were asked for."""
     reporter = reporter or Silent()
     device = find_device(options.device)
-    threads_before = torch.get_num_threads()
+    started, threads_before = time.monotonic(), torch.get_num_threads()
     data = prepare(source, options.data, seed=options.seed)
     for line in data.reading:
         reporter.message(line)
     for line in data.warnings:
         reporter.message(f"warning: {line}")
-    config = resolve(options, data.spec, len(data.train))
+    if len(data.train) < 2:
+        raise DataError(
+            "only one sample is left to train on; give more samples, a smaller validation or test part, or "
+            "--test-fraction 0"
+        )
+    config = resolve(options, data.spec, len(data.train), len(data.development))
     settings = config.to_json() | {"data_fingerprint": data.fingerprint}
     if options.architecture is not None:
         settings["architecture"] = options.architecture.to_json()
     with tempfile.TemporaryDirectory() as scratch:
         # Built once before the run directory is, so that settings that cannot work leave nothing behind.
         session = Session(run=None, reporter=reporter, device=device)  # type: ignore[arg-type]
-        job = Job(data, options, session, config)
+        job = Job(data, options, session, config, started)
         job.network(options.architecture)
         if options.architecture is None:
             job.supernet()
         try:
             torch.set_num_threads(options.threads or threads_before)
-            with (
-                Run(Path(out or scratch), settings) as run,
-                graceful_interrupt() as stop_requested,
-            ):
-                job.session = replace(session, run=run, stop_requested=stop_requested)
+            with Run(Path(out or scratch), settings) as run:
+                job.session = replace(session, run=run)
                 yield job
         finally:
             torch.set_num_threads(threads_before)
@@ -266,6 +293,10 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"unknown device {name!r}; try cpu, cuda or cuda:0") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {name!r} is not supported; use cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda was asked for, but PyTorch finds no GPU; use --device cpu")
+        raise ConfigError(f"device {name!r} was asked for, but PyTorch finds no GPU; use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"there is no {name!r}; PyTorch finds {torch.cuda.device_count()} GPUs, from cuda:0 on")
     return device

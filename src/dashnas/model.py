@@ -1,6 +1,5 @@
 """A trained network as people take it away: saved, loaded again, asked for predictions."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,15 +9,16 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import nn
 
 from dashnas.backbones import BACKBONES, build_backbone
 from dashnas.convert import derive
+from dashnas.data import read_inputs
 from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.errors import RunError
 from dashnas.evaluate import predict
-from dashnas.runs import read_json, write_json
+from dashnas.runs import REMAKE, read_json, write_json
 from dashnas.seeding import isolated_rng
 from dashnas.space import Architecture
 from dashnas.storage import atomic_file
@@ -60,9 +60,12 @@ class TrainedModel:
     """None is the untouched backbone."""
     spec: DataSpec
     normaliser: Normaliser
+    impute: bool = False
+    """Whether inputs that are not finite are replaced, as they were in training."""
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write `model.safetensors` and `config.json`."""
+        folder = Path(folder)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         with atomic_file(folder / "model.safetensors") as file:
             file.write(save(weights))
@@ -77,16 +80,18 @@ class TrainedModel:
                 "architecture": None if self.architecture is None else self.architecture.to_json(),
                 "data": self.spec.to_json(),
                 "normaliser": self.normaliser.to_json(),
+                "impute": self.impute,
             },
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote.
 
         Raises:
             RunError: missing, damaged, or of a later version.
         """
+        folder = Path(folder)
         content = read_json(folder / "config.json")
         try:
             if content["format"] > FORMAT:
@@ -96,6 +101,7 @@ class TrainedModel:
             architecture = None if chosen is None else Architecture.from_json(chosen)
             spec = DataSpec.from_json(content["data"])
             normaliser = Normaliser.from_json(content["normaliser"])
+            impute = bool(content["impute"])
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, RunError):
                 raise
@@ -106,29 +112,44 @@ class TrainedModel:
         try:
             network.load_state_dict(load_file(path))
         except FileNotFoundError as error:
-            raise RunError(f"{folder} has no model.safetensors; has the run been finished?") from error
+            raise RunError(f"{folder} has no model.safetensors; if the run was finished, {REMAKE}") from error
         except (SafetensorError, RuntimeError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
-                f"{path} is damaged or does not belong to {folder / 'config.json'} ({reason}); copy it again, "
-                "or run dashnas fit again"
+                f"{path} is damaged or does not belong to {folder / 'config.json'} ({reason}); {REMAKE}"
             ) from error
         network.eval()
-        return cls(network=network, topology=topology, architecture=architecture, spec=spec, normaliser=normaliser)
+        return cls(
+            network=network,
+            topology=topology,
+            architecture=architecture,
+            spec=spec,
+            normaliser=normaliser,
+            impute=impute,
+        )
 
-    def predict(self, inputs: Iterable[Tensor], device: torch.device | str = "cpu") -> dict[str, np.ndarray]:
+    def predict(
+        self, source: Any, *, batch_size: int = 64, device: torch.device | str = "cpu", impute: bool = False
+    ) -> dict[str, np.ndarray]:
         """Answers in the user's own terms.
 
         Args:
-            inputs: batches of normalised inputs, as `dashnas.data.read_inputs` gives them.
+            source: samples as `fit` takes them, with or without targets, or x alone.
+            batch_size: samples at a time.
             device: where to compute.
+            impute: replace inputs that are not finite by the training mean of their channel, also where the model
+                was trained without.
 
         Returns:
             For classes `label` (samples, ...) in the user's names and `probability` (samples, classes, ...); for
             labels and binary maps `label` of 0 and 1 and `probability`; for regression `prediction`, on the
-            original scale. Axes of length one are left out where there is just one value.
+            original scale. The axis of outputs is left out where there is just one value, or one binary map.
+
+        Raises:
+            DataError: the samples cannot be read, or are not of the shape that the model was trained on.
         """
-        outputs = predict(self.network, inputs, self.normaliser, torch.device(device))
+        inputs = read_inputs(source, self.spec, normaliser=self.normaliser, impute=impute or self.impute)
+        outputs = predict(self.network, inputs.batches(batch_size), self.normaliser, torch.device(device))
         kind = self.spec.target_kind
         if kind.is_regression:
             return {"prediction": outputs[:, 0] if self.spec.outputs == 1 else outputs}
@@ -142,12 +163,13 @@ class TrainedModel:
         return {"label": (probability > 0.5).astype(np.int64), "probability": probability}
 
 
-def load_result(folder: Path) -> dict[str, Any]:
+def load_result(folder: Path | str) -> dict[str, Any]:
     """The `result.json` of a finished run.
 
     Raises:
         RunError: the folder is no run, or the run is not finished.
     """
+    folder = Path(folder)
     if not (folder / "run.json").exists():
         raise RunError(f"{folder} is not a run of dashnas fit (it has no run.json)")
     if not (folder / "result.json").exists():

@@ -14,9 +14,11 @@ from dashnas.config import Recipe, Schedule
 from dashnas.convert import Conversion
 from dashnas.evaluate import final_scores
 from dashnas.job import Job, workspace
-from dashnas.model import TrainedModel
+from dashnas.metrics import UndefinedScoreError
+from dashnas.model import TrainedModel, load_result
 from dashnas.presets import Options
 from dashnas.progress import Reporter
+from dashnas.runs import damage_named
 from dashnas.space import Architecture
 from dashnas.tune import trial_from_json, trial_to_json
 
@@ -65,7 +67,7 @@ def fit(
             reporter.message(f"{run.folder} is finished already")
         else:
             _run_phases(job)
-        return FitResult(TrainedModel.load(run.folder), run.remember("result.json", dict))
+        return FitResult(TrainedModel.load(run.folder), load_result(run.folder))
 
 
 def search_only(
@@ -105,7 +107,7 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
         job.use_width(schedule.width)
         calibration = job.calibrate()
         costs = calibration.costs
-        tuned = full_trials(schedule.tune_trials)
+        tuned = full_trials(schedule.tune_trials, job.config.tune)
         _, conversion = job.supernet()
         return DryRun(
             settings=job.config.to_json(),
@@ -128,7 +130,8 @@ def _run_phases(job: Job) -> None:
     architecture, search_seconds = _searched(job, schedule)
 
     tuning = job.tuning(architecture, schedule)
-    trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
+    with damage_named(run.folder / "tune.json"):
+        trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
     trials = tuning.run(trials, job.session, lambda ts: run.write("tune.json", [trial_to_json(t) for t in ts]))
     best = tuning.best(trials)
     recipe = best.recipe
@@ -150,16 +153,20 @@ def _run_phases(job: Job) -> None:
         "searched": {"validation": best.score},
         "backbone": {"validation": backbone_validation},
     }
-    if job.data.test is not None:
-        tested = final_scores(networks, job.data.test, metric, batch_size=job.batch_size, device=job.session.device)
-        for name, score in tested.items():
-            scores[name]["test"] = score.to_json()
-
     model = TrainedModel(
-        network=networks["searched"], topology=job.topology, architecture=architecture,
-        spec=job.data.spec, normaliser=job.data.normaliser,
+        network=searched.network, topology=job.topology, architecture=architecture,
+        spec=job.data.spec, normaliser=job.data.normaliser, impute=job.config.data.impute,
     )  # fmt: skip
     model.save(run.folder)
+    if job.data.test is not None:
+        try:
+            tested = final_scores(networks, job.data.test, metric, batch_size=job.batch_size, device=job.session.device)
+        except UndefinedScoreError as error:
+            job.session.reporter.message(f"warning: no test score: {error}")
+        else:
+            for name, score in tested.items():
+                scores[name]["test"] = score.to_json()
+
     run.write(
         "result.json",
         {
@@ -206,7 +213,9 @@ def _decide_schedule(job: Job) -> Schedule:
 
 def _schedule(job: Job) -> Schedule:
     """The schedule of the run, decided once; a resumed or repeated run reads it and times nothing."""
-    schedule = Schedule(**job.session.run.remember("schedule.json", lambda: asdict(_decide_schedule(job))))
+    content = job.session.run.remember("schedule.json", lambda: asdict(_decide_schedule(job)))
+    with damage_named(job.session.run.folder / "schedule.json"):
+        schedule = Schedule(**content)
     job.use_width(schedule.width)
     width = "" if schedule.width is None else f"width {schedule.width}; "
     job.session.reporter.message(
@@ -223,7 +232,8 @@ def _searched(job: Job, schedule: Schedule) -> tuple[Architecture, float]:
         run.write("search.json", {"seconds": seconds})
         run.write("architecture.json", architecture.to_json())
     chosen = Architecture.load(run.folder / "architecture.json")
-    return chosen, run.read("search.json", default={"seconds": 0.0})["seconds"]
+    with damage_named(run.folder / "search.json"):
+        return chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"])
 
 
 def _num_parameters(network: nn.Module) -> int:

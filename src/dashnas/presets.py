@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
+
 from dashnas.backbones import default_backbone, paper_width
 from dashnas.config import (
     FitConfig,
@@ -17,10 +19,13 @@ from dashnas.config import (
     Tuner,
 )
 from dashnas.data.config import DataConfig
-from dashnas.data.spec import DataSpec, TargetKind
+from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.space import Architecture, SearchSpace
 from dashnas.training import steps_per_epoch
+
+MOST_THREADS = 1024
+"""Of the CPU; PyTorch crashes, without an exception, where the machine cannot start as many as it is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,8 @@ class Options:
     """Of the recipe that tuning starts from."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""
+    official: bool = False
+    """Keep the accidents of the authors' backbones that published scores depend on."""
     architecture: Architecture | None = None
     """Skip the search and take this."""
     device: str = "cpu"
@@ -78,44 +85,67 @@ class Options:
         # The data are divided with it before there is a FitConfig, which checks all other settings.
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
+        if self.threads is not None and self.threads > MOST_THREADS:
+            raise ConfigError(
+                f"threads must be at most {MOST_THREADS}, got {self.threads}; more than there are cores gain nothing"
+            )
 
 
-def resolve(options: Options, spec: DataSpec, samples: int) -> FitConfig:
+def resolve(options: Options, spec: DataSpec, samples: int, development: int | None = None) -> FitConfig:
     """The settings of every phase.
 
     Args:
         options: what the user asked for.
         spec: what the data are.
         samples: size of the training part.
+        development: size of training and validation part together; None is the training part's.
 
     Raises:
         ConfigError: an unknown preset, or settings that contradict each other.
     """
     if options.preset not in PRESETS:
         raise ConfigError(unknown_name("preset", options.preset, PRESETS))
-    config = PRESETS[options.preset](spec, samples, options.batch_size)
+    config = PRESETS[options.preset](spec, samples, development or samples, options.batch_size)
     recipe = {n: getattr(options, n) for n in ("learning_rate", "weight_decay", "dropout")}
-    chosen = {n: getattr(options, n) for n in ("width", "backbone") if getattr(options, n) is not None}
-    config = replace(
+    recipe = {name: value for name, value in recipe.items() if value is not None}
+    if recipe and config.tune.tuner is Tuner.GRID:
+        raise ConfigError(
+            f"the preset {options.preset!r} tries a grid of its own for {', '.join(recipe)}; leave these out, "
+            "or take another preset"
+        )
+    width, search_width = _widths(options, config)
+    return replace(
         config,
-        **chosen,
         preset=options.preset,
         seed=options.seed,
+        backbone=config.backbone if options.backbone is None else options.backbone,
+        official=options.official,
         metric=options.metric,
         class_weights=options.class_weights,
         data=options.data,
         space=_space(options, spec),
-        recipe=replace(config.recipe, **{n: v for n, v in recipe.items() if v is not None}),
+        recipe=replace(config.recipe, **recipe),
         search=config.search if options.separable is None else replace(config.search, separable=options.separable),
         budget_seconds=options.budget_seconds,
+        schedule=_schedule(options, config, samples),
         device=options.device,
-        threads=options.threads,
+        # The number itself, since another one gives other rounding: a run is resumed with the threads it began with.
+        threads=torch.get_num_threads() if options.threads is None else options.threads,
+        width=width,
+        search_width=search_width,
     )
-    if options.width is not None:
-        config = replace(config, search_width=None)
-    elif options.budget_seconds is not None and options.preset == "default":
-        config = replace(config, width=None)
-    return replace(config, schedule=_schedule(options, config, samples))
+
+
+def _widths(options: Options, config: FitConfig) -> tuple[int | None, int | None]:
+    """The backbone's width in training and search; None leaves it to the budget."""
+    planned = options.schedule.width if options.schedule is not None else None
+    if planned is not None and options.width not in (None, planned):
+        raise ConfigError(f"the schedule was made for width {planned}, but width {options.width} was asked for")
+    if (width := planned if options.width is None else options.width) is not None:
+        return width, None
+    if options.budget_seconds is not None and options.preset == "default":
+        return None, None
+    return config.width, config.search_width
 
 
 def _space(options: Options, spec: DataSpec) -> SearchSpace:
@@ -179,7 +209,7 @@ def usual_schedule(length: Steps, samples: int, batch_size: int) -> Schedule:
     return Schedule(search_epochs=half, tune_trials=length.trials, tune_epochs=half, retrain_epochs=epochs)
 
 
-def _default(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
+def _default(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
     width = 64 if spec.spatial_dims == 1 else 16
     return FitConfig(
         backbone=default_backbone(spec),
@@ -189,11 +219,11 @@ def _default(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
     )
 
 
-def _quick(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
-    return replace(_default(spec, samples, batch_size), width=16)
+def _quick(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
+    return replace(_default(spec, samples, development, batch_size), width=16)
 
 
-def _paper(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
+def _paper(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
     """The paper's settings; gradient scaling, initialisation and subsets of the tuning are the authors' code's.
 
     Convolutions are full, as in the paper's formulas; the code has depthwise ones by default.
@@ -202,7 +232,7 @@ def _paper(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
     """
     dense, signals = spec.target_kind.is_dense, spec.spatial_dims == 1
     rate = 0.01 if dense else 0.1
-    num_classes = spec.outputs if spec.target_kind in (TargetKind.CLASSES, TargetKind.MULTI_LABEL) else 1
+    num_classes = 1 if spec.target_kind.is_regression else spec.outputs
     milestones = (30, 60, 90, 120, 160) if signals else (60, 120, 160)
     width = paper_width(num_classes) if signals else 64
     config = FitConfig(
@@ -224,7 +254,8 @@ def _paper(spec: DataSpec, samples: int, batch_size: int | None) -> FitConfig:
         retrain=RetrainConfig(schedule=LearningRateSchedule(shape="steps", milestones=milestones)),
         schedule=Schedule(search_epochs=100, tune_trials=24, tune_epochs=80, retrain_epochs=200),
     )
-    share = tuning_share(steps_per_epoch(samples, config.batch_size))
+    # By the batches of the final training set, as in the code.
+    share = tuning_share(steps_per_epoch(development, config.batch_size))
     return replace(config, tune=TuneConfig(tuner=Tuner.GRID, subsample=share))
 
 
@@ -239,9 +270,10 @@ def _batch_size(samples: int) -> int:
     return min(max(power, 16), 64)
 
 
-PRESETS: dict[str, Callable[[DataSpec, int, int | None], FitConfig]] = {
+PRESETS: dict[str, Callable[[DataSpec, int, int, int | None], FitConfig]] = {
     "default": _default,
     "quick": _quick,
     "paper": _paper,
 }
-"""Settings to start from, by name, made for the data, the samples to train on and the batch size, if it was given."""
+"""Settings to start from, by name: of the data, the samples of the training part and of training and validation part
+together, and the batch size, if it was given."""

@@ -15,18 +15,22 @@ import fcntl
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
 import torch
 
 from dashnas.config import differences
-from dashnas.errors import RunError, StorageError
+from dashnas.errors import RunError, StorageError, UserError
 from dashnas.storage import atomic_file, storage_error
 
 FORMAT = 1
 """Version of the run directory; a later one that cannot read this counts up."""
+
+REMAKE = "copy it again, or delete result.json beside it and give the same dashnas fit command again"
+"""How to come by the files of a trained model once more; as long as there is a result, nothing is made anew."""
 
 CHECKPOINT_SECONDS = 15.0
 """A checkpoint is written when this much time has passed since the last one, and at the end of each phase."""
@@ -110,6 +114,10 @@ class Run:
             raise RunError(f"the checkpoint {path} is damaged; delete it to repeat its phase") from error
         return state
 
+    def forget_checkpoint(self, phase: str) -> None:
+        """Delete the checkpoint of a phase whose outcome stands elsewhere."""
+        self._checkpoint(phase).unlink(missing_ok=True)
+
     def record(self, event: dict[str, Any]) -> None:
         """Append a line to `events.jsonl`."""
         try:
@@ -169,14 +177,16 @@ class CheckpointClock:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """The whole lines of `events.jsonl`; a last line that a crash cut off is left out."""
+    """The whole lines of `events.jsonl`; a last line that a crash cut off, or anything else, is left out."""
     path = folder / "events.jsonl"
     events = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         try:
-            events.append(json.loads(line))
+            event = json.loads(line)
         except ValueError:
             continue
+        if isinstance(event, dict) and {"phase", "epoch"} <= event.keys():
+            events.append(event)
     return events
 
 
@@ -191,7 +201,30 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}; is {path.parent} a run of dashnas fit?") from error
     except ValueError as error:
-        raise RunError(f"{path} is damaged: it is not JSON ({error})") from error
+        raise RunError(f"{path} is damaged: it is not JSON ({error}); {_how_to_mend(path)}") from error
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Tell of JSON that does not hold what it should as damage of the file that it was read from.
+
+    Raises:
+        RunError: a name or value was not found while the content was taken apart.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise RunError(f"{path} is damaged: {error!r}; {_how_to_mend(path)}") from error
+
+
+def _how_to_mend(path: Path) -> str:
+    if path.name == "run.json":
+        return "give another --out for a new run"
+    if path.name == "config.json":
+        return REMAKE
+    return "delete it and give the same dashnas fit command again, which makes it anew"
 
 
 def write_json(path: Path, content: Any) -> None:

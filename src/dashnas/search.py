@@ -43,6 +43,7 @@ def search(
     batch_size: int,
     seed: int,
     session: Session,
+    name: str = "search",
 ) -> tuple[Architecture, float]:
     """Train a supernet and read off the chosen architecture.
 
@@ -55,13 +56,14 @@ def search(
         batch_size: samples of a step.
         seed: of order and noise.
         session: where it runs.
+        name: of the phase, in events and checkpoints.
 
     Returns:
         The architecture, and the seconds that the search took, resumed parts included.
 
     Reference: Shen et al. 2022, Algorithm 1.
     """
-    phase = search_phase(supernet, train_part, loss, config, epochs=epochs, batch_size=batch_size, seed=seed)
+    phase = search_phase(supernet, train_part, loss, config, epochs=epochs, batch_size=batch_size, seed=seed, name=name)
     progress = train(phase, session)
     return discretise(supernet), progress.seconds
 
@@ -75,6 +77,7 @@ def search_phase(
     epochs: int,
     batch_size: int,
     seed: int,
+    name: str = "search",
 ) -> Phase:
     """The phase that `search` trains; the calibration times its steps."""
     layers = mixtures(supernet)
@@ -100,7 +103,7 @@ def search_phase(
         return {"mixture_entropy": {name: round(layer.mixture_entropy(), 4) for name, layer in layers.items()}}
 
     return Phase(
-        name="search",
+        name=name,
         model=supernet,
         optimiser=optimiser,
         schedule=config.schedule,

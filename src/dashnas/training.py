@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dashnas.config import LearningRateSchedule
 from dashnas.data.parts import Part
 from dashnas.errors import DashnasError
+from dashnas.interrupt import graceful_interrupt
 from dashnas.losses import Loss
 from dashnas.progress import Reporter
 from dashnas.runs import CheckpointClock, Run
@@ -40,7 +41,7 @@ class Session:
     reporter: Reporter
     device: torch.device
     stop_requested: Callable[[], bool] = lambda: False
-    """Asked after each step."""
+    """Asked after each step, as Ctrl-C is."""
 
 
 @dataclass(kw_only=True)
@@ -94,7 +95,7 @@ def train(phase: Phase, session: Session) -> Progress:
     steps = steps_per_epoch(len(phase.part), phase.batch_size, phase.subsample)
     session.reporter.begin(phase.name, phase.epochs * steps, progress.epoch * steps + progress.step)
     started = time.monotonic() - progress.seconds
-    with isolated_rng(device):
+    with isolated_rng(device), graceful_interrupt() as interrupted:
         while progress.epoch < phase.epochs and not progress.finished:
             model.train()
             order = _order(phase, progress.epoch)
@@ -107,7 +108,7 @@ def train(phase: Phase, session: Session) -> Progress:
                 progress.samples += len(order[step])
                 progress.step = step + 1
                 session.reporter.advance()
-                stop = session.stop_requested()
+                stop = interrupted() or session.stop_requested()
                 if stop or clock.is_due():
                     progress.loss_sum = loss_sum.item()
                     _save(phase, session, progress, started)

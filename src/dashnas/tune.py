@@ -29,6 +29,9 @@ HALVING_SPACE: dict[str, BaseDistribution] = {
 }
 """Where successive halving draws recipes from."""
 
+SMALLEST_RATE = 1e-5
+"""Where every recipe diverges, the first one is tried with ever lower learning rates, down to this."""
+
 GRID: dict[str, tuple[float, ...]] = {
     "learning_rate": (1e-1, 1e-2, 1e-3),
     "dropout": (0.0, 0.05),
@@ -98,7 +101,7 @@ class Tuning:
         self._config = config
         self._training = training
         self._epochs = schedule.tune_epochs
-        self._recipes = _grid()[: schedule.tune_trials] if config.tuner is Tuner.GRID else [recipe]
+        self._recipes = grid()[: schedule.tune_trials] if config.tuner is Tuner.GRID else [recipe]
         self._num_trials = len(self._recipes) if config.tuner is Tuner.GRID else schedule.tune_trials
         self._batch_size = batch_size
         self._seed = seed
@@ -118,11 +121,29 @@ class Tuning:
         """
         trials = list(done)
         while len(trials) < self._num_trials and not self._may_skip_rest(trials):
-            trials.append(self._try(len(trials), trials, session))
-            save(trials)
-        if not any(trial.state == "complete" for trial in trials):
-            raise DashnasError("the training diverged under every recipe that was tried; scale the data or the targets")
+            self._add(trials, session, save)
+        rescue = trials[-1].recipe if len(trials) > self._num_trials else self._base
+        while not any(trial.state == "complete" for trial in trials):
+            rescue = replace(rescue, learning_rate=rescue.learning_rate / 10)
+            if rescue.learning_rate < SMALLEST_RATE:
+                raise DashnasError(
+                    "the training diverged under every recipe that was tried, down to a learning rate of "
+                    f"{SMALLEST_RATE:g}; look for extreme values in the data or the targets"
+                )
+            self._add(trials, session, save, rescue)
         return trials
+
+    def _add(
+        self,
+        trials: list[Trial],
+        session: Session,
+        save: Callable[[list[Trial]], None],
+        recipe: Recipe | None = None,
+    ) -> None:
+        number = len(trials)
+        trials.append(self._try(number, trials, session, recipe))
+        save(trials)
+        session.run.forget_checkpoint(f"tune-{number}")
 
     def best(self, trials: list[Trial]) -> Trial:
         """The complete trial with the best score, the first of several."""
@@ -148,11 +169,13 @@ class Tuning:
             return None, 0.0
         return progress.history[-1]["score"], progress.seconds
 
-    def _try(self, number: int, trials: list[Trial], session: Session) -> Trial:
+    def _try(self, number: int, trials: list[Trial], session: Session, given: Recipe | None = None) -> Trial:
         study = self._study(number, trials)
-        if number < len(self._recipes):
+        if given is None and number < len(self._recipes):
+            given = self._recipes[number]
+        if given is not None:
             # Its values are not Optuna's business: what a user gave may lie outside the space others are drawn from.
-            asked, recipe = study.ask(), self._recipes[number]
+            asked, recipe = study.ask(), given
         else:
             asked = study.ask(HALVING_SPACE)
             recipe = replace(self._base, **asked.params)
@@ -235,7 +258,7 @@ class Tuning:
         """Whether the last learning rate of the grid can be left out, as in the authors' code."""
         if self._config.tuner is not Tuner.GRID:
             return False
-        per_rate = len(_grid()) // len(GRID["learning_rate"])
+        per_rate = len(grid()) // len(GRID["learning_rate"])
         if len(trials) != 2 * per_rate or not any(trial.state == "complete" for trial in trials):
             return False
         return self.best(trials) in trials[:per_rate]
@@ -271,7 +294,8 @@ def _rungs(epochs: int, reduction: int) -> list[int]:
     return rungs
 
 
-def _grid() -> list[Recipe]:
+def grid() -> list[Recipe]:
+    """The paper's recipes in the order in which they are tried."""
     recipes = [Recipe()]
     for name, values in reversed(GRID.items()):
         recipes = [replace(recipe, **{name: value}) for value in values for recipe in recipes]

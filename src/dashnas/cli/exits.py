@@ -1,5 +1,6 @@
 """What each kind of failure tells the user, and the exit code it ends with."""
 
+import errno
 import shlex
 import sys
 from typing import Any
@@ -17,6 +18,9 @@ STOPPED = 130
 """Ctrl-C, as shells report it."""
 
 _GOES_ON = ("fit", "search", "retrain")
+
+_OF_THE_MACHINE = (errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ENOSPC, errno.EPERM, errno.EROFS)
+"""Failures of files and disks that are nobody's bug."""
 
 
 class ExitCodes(TyperGroup):
@@ -36,18 +40,37 @@ class ExitCodes(TyperGroup):
         """Run the command."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # while a closed pipe can still be dealt with
+            if sys.stdout is not None:  # as it is where the shell closed it
+                sys.stdout.flush()  # while a closed pipe can still be dealt with
             return result
         except (UserError, StorageError) as error:
             raise _ends(error, USERS) from None
         except DashnasError as error:
             raise _ends(error, OURS) from None
+        except OSError as error:
+            if error.errno not in _OF_THE_MACHINE:
+                raise
+            where = "" if error.filename is None else f"{error.filename}: "
+            raise _ends(f"{where}{error.strerror}; choose another place, or mend that one", USERS) from None
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise _ends("not enough memory; a smaller --batch-size or --width needs less", USERS) from None
         except KeyboardInterrupt:
             typer.echo(_how_to_go_on(ctx), err=True)
             raise typer.Exit(STOPPED) from None
 
 
-def _ends(error: DashnasError, code: int) -> typer.Exit:
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: that of the machine, or a GPU's. PyTorch, imported late, has its own errors for it."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    )
+
+
+def _ends(error: DashnasError | str, code: int) -> typer.Exit:
     typer.echo(f"error: {error}", err=True)
     return typer.Exit(code)
 

@@ -87,6 +87,9 @@ def read_options(
             "--separable/--no-separable",
         ),
     ] = None,
+    official: Annotated[
+        bool, _option(_NETWORK, "Keep the accidents of the authors' backbones, for published scores.", "--official")
+    ] = False,
     batch_size: Annotated[int | None, _option(_RECIPE, "Samples of a training step.")] = None,
     learning_rate: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     weight_decay: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
@@ -121,6 +124,7 @@ def read_options(
         kernel_sizes=parse_choices(kernel_sizes),
         dilations=parse_choices(dilations),
         separable=separable,
+        official=official,
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,

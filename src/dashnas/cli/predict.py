@@ -5,9 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-BATCH_SIZE = 64
-"""Samples that are predicted at once."""
-
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
@@ -36,7 +33,6 @@ def predict(
     """
     import numpy as np
 
-    from dashnas.data import read_inputs
     from dashnas.errors import ConfigError
     from dashnas.job import find_device
     from dashnas.model import TrainedModel, load_result
@@ -49,8 +45,7 @@ def predict(
     where = find_device(device)
     load_result(run)  # says how to go on where there is no model yet
     model = TrainedModel.load(run)
-    inputs = read_inputs(new, model.spec, normaliser=model.normaliser, impute=impute)
-    answers: dict[str, Any] = model.predict(inputs.batches(BATCH_SIZE), where)
+    answers: dict[str, Any] = model.predict(new, device=where, impute=impute)
     with atomic_file(out) as file:
         np.savez(file, **answers)
     typer.echo(f"{out}: " + ", ".join(f"{name} {array.shape}" for name, array in answers.items()))

@@ -7,11 +7,21 @@ from typing import Any
 from rich.table import Table
 
 from dashnas.cli.print_out import plain_table
+from dashnas.runs import damage_named
 from dashnas.space import Architecture
 
 
 def result_tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
-    """All that `dashnas show` prints of a run whose `result.json` is given."""
+    """All that `dashnas show` prints of a run whose `result.json` is given.
+
+    Raises:
+        RunError: the content is not that of a result.
+    """
+    with damage_named(run / "result.json"):
+        return _tables(run, result)
+
+
+def _tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
     samples = result["samples"]
     tested = f", {samples['test']} for the test" if samples["test"] else "; no test part"
     return (
@@ -74,7 +84,9 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     width = "" if backbone["width"] is None else f", width {backbone['width']}"
     table.add_row("backbone", f"{backbone['name']}{width}")
     table.add_row("parameters", f"{result['parameters']:,} searched, {result['backbone_parameters']:,} untouched")
-    table.add_row("recipe", ", ".join(f"{n.replace('_', ' ')} {v:.3g}" for n, v in result["recipe"].items()))
+    table.add_row("recipe", _recipe(result["recipe"]))
+    if result["backbone_recipe"] != result["recipe"]:
+        table.add_row("", f"of the untouched backbone: {_recipe(result['backbone_recipe'])}")
     searched = f"search {count(schedule['search_epochs'], 'epoch')}" if schedule["search_epochs"] else "no search"
     table.add_row(
         "schedule",
@@ -101,3 +113,7 @@ def _num_axes(value: int | tuple[int, ...]) -> int:
 def _axes(value: int | tuple[int, ...]) -> str:
     values = (value,) if isinstance(value, int) else value
     return "x".join(str(v) for v in values)
+
+
+def _recipe(recipe: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in recipe.items())

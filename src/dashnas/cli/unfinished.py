@@ -1,13 +1,14 @@
 """A run that is not finished as tables: how far it is, and how to go on."""
 
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from dashnas.cli.print_out import plain_table
 from dashnas.cli.result_tables import architecture_table, count
-from dashnas.runs import read_events, read_json
+from dashnas.config import Schedule
+from dashnas.runs import damage_named, read_events, read_json
+from dashnas.space import Architecture
 
 
 def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
@@ -19,28 +20,31 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
     parts: list[Table | str] = [f"{run} is not finished; give the same command again to go on", ""]
     if not (run / "schedule.json").exists():
         return (*parts, "no phase has begun")
-    parts.append(_progress_table(run, read_json(run / "schedule.json")))
+    with damage_named(run / "schedule.json"):
+        schedule = Schedule(**read_json(run / "schedule.json"))
+    with damage_named(run / "tune.json"):
+        trials = len(read_json(run / "tune.json")) if (run / "tune.json").exists() else 0
+    parts.append(_progress_table(run, schedule, trials))
     if (run / "architecture.json").exists():
-        parts += ["", architecture_table(read_json(run / "architecture.json"))]
+        parts += ["", architecture_table(Architecture.load(run / "architecture.json").to_json())]
     return tuple(parts)
 
 
-def _progress_table(run: Path, schedule: dict[str, Any]) -> Table:
+def _progress_table(run: Path, schedule: Schedule, trials: int) -> Table:
     done: dict[str, int] = {}
     for event in read_events(run):
         done[event["phase"]] = max(done.get(event["phase"], 0), event["epoch"] + 1)
-    trials = len(read_json(run / "tune.json")) if (run / "tune.json").exists() else 0
     table = plain_table("phase", "done", "planned")
 
     def row(title: str, phase: str, planned: int) -> None:
         table.add_row(title, str(done.get(phase, 0)), count(planned, "epoch"))
 
-    if schedule["search_epochs"]:
-        row("search", "search", schedule["search_epochs"])
+    if schedule.search_epochs:
+        row("search", "search", schedule.search_epochs)
     else:
         table.add_row("search", "-", "architecture given")
-    table.add_row("tune", str(trials), count(schedule["tune_trials"], "recipe"))
-    row("backbone for validation", "tune-backbone", schedule["tune_epochs"])
-    row("retrain", "retrain", schedule["retrain_epochs"])
-    row("backbone", "backbone", schedule["retrain_epochs"])
+    table.add_row("tune", str(trials), count(schedule.tune_trials, "recipe"))
+    row("backbone for validation", "tune-backbone", schedule.tune_epochs)
+    row("retrain", "retrain", schedule.retrain_epochs)
+    row("backbone", "backbone", schedule.retrain_epochs)
     return table

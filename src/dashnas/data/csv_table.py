@@ -41,7 +41,10 @@ def read_csv(path: Path, *, length: int | None = None) -> dict[str, Array]:
     target = _target(header, special, path, length)
     features = [name for name in header if name != target and name not in special.values()]
     if not features:
-        raise DataError(f"{path} has no column of inputs; found only {header}")
+        raise DataError(
+            f"{path} has no column of inputs; found only {header}; cells are told apart by commas, semicolons or tabs"
+        )
+    _check_first_line(features, target, columns, path)
     arrays = {"x": np.stack([_numbers(columns[name], name, path) for name in features], axis=1)}
     if target is not None and length is None:
         arrays["y"] = _labels_or_numbers(columns[target], target, path)
@@ -77,8 +80,22 @@ def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
 def _check_header(header: Sequence[str], path: Path) -> None:
     if all(_is_number(name) for name in header):
         raise DataError(f"{path} has no header: its first line holds numbers only; add a line of column names")
+    if "" in header:
+        raise DataError(
+            f"{path}: column {header.index('') + 1} has no name; name it, or take it out "
+            "(pandas writes row numbers as such a column, unless it is told index=False)"
+        )
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise DataError(f"{path} has several columns called {repeated[0]!r}; names must differ")
+
+
+def _check_first_line(features: Sequence[str], target: str | None, columns: dict[str, list[str]], path: Path) -> None:
+    """Names may be numbers, such as wavelengths; but then the target's own name is none of its values."""
+    if target is not None and target in columns[target] and all(_is_number(name) for name in features):
+        raise DataError(
+            f"{path} has no header: its first line holds numbers and {target!r}, which is also a target further down; "
+            "add a line of column names"
+        )
 
 
 def _target(header: list[str], special: dict[str, str], path: Path, length: int | None) -> str | None:
@@ -116,10 +133,13 @@ def _numbers(cells: list[str], name: str, path: Path) -> Array:
 
 
 def _labels_or_numbers(cells: list[str], name: str, path: Path) -> Array:
-    if "" in cells:
-        raise DataError(
-            f"{path}: column {name!r} lacks the target of sample {cells.index('')}; fill it or drop the row"
-        )
+    missing = [cell.lower() in _MISSING for cell in cells]
+    if all(gone or _is_number(cell) for cell, gone in zip(cells, missing, strict=True)):
+        lacking = missing.index(True) if any(missing) else None
+    else:  # among words, "none" may be a label as good as any
+        lacking = cells.index("") if "" in cells else None
+    if lacking is not None:
+        raise DataError(f"{path}: column {name!r} lacks the target of sample {lacking}; fill it or drop the row")
     for kind in (np.int64, np.float64):
         try:
             return np.array(cells).astype(kind)

@@ -10,6 +10,9 @@ from dashnas.data.parts import Part
 from dashnas.data.spec import DataSpec
 from dashnas.data.tables import Table
 
+LONGEST_NAME = 40
+"""Letters of a class name that are shown."""
+
 
 def describe(
     origin: str,
@@ -29,7 +32,7 @@ def describe(
         f"y: {train.shape('y')} {train.dtype('y')}, read as {kind.kind.value}, because {kind.why}",
     ]
     if spec.classes is not None:
-        names = ", ".join(map(str, spec.classes[:10])) + (", ..." if len(spec.classes) > 10 else "")
+        names = ", ".join(map(_shown, spec.classes[:10])) + (", ..." if len(spec.classes) > 10 else "")
         lines.append(f"classes: {len(spec.classes)} ({names})")
     lines.append("split: " + ", ".join(f"{name} {len(p)}" for name, p in parts.items()) + f" ({how})")
     for part, table in tables.items():
@@ -41,3 +44,9 @@ def describe(
     if replaced:
         lines.append(f"imputed: {replaced} input values replaced by the training mean of their channel")
     return tuple(lines)
+
+
+def _shown(name: str | int) -> str:
+    """A class name on one line: cut where it is long, quoted where it holds what a terminal would act on."""
+    text = str(name) if str(name).isprintable() else repr(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."

@@ -9,6 +9,8 @@ import numpy as np
 from dashnas.data.tables import Array
 from dashnas.errors import DataError
 
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+"""How a zip file begins, the second one an empty zip; numpy would take anything else for a pickle."""
 _UNREADABLE = (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile, RuntimeError)
 
 
@@ -24,8 +26,8 @@ def read_npz(path: Path) -> dict[str, Array]:
             "put x.npy and y.npy into a folder and give the folder"
         )
     with path.open("rb") as file:
-        magic = file.read(2)
-    if magic != b"PK":
+        magic = file.read(4)
+    if magic not in _ZIP_MAGIC:
         raise DataError(
             f"{path} is not an .npz file; expected an .npz, a .csv or a folder of .npy files; "
             "save arrays with numpy.savez(path, x=x, y=y)"
@@ -34,6 +36,8 @@ def read_npz(path: Path) -> dict[str, Array]:
         # Opened here, because numpy does not close a file that it opened itself and that turns out cut short.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: _member(archive, name, path) for name in archive.files}
+    except DataError:
+        raise  # from _member; it is a ValueError too
     except _UNREADABLE as error:
         raise _damaged(path, error) from None
 
@@ -97,4 +101,6 @@ def _pickled(path: Path, name: str) -> DataError:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
+    if isinstance(error, OSError) and error.strerror:
+        return DataError(f"{path} cannot be read: {error.strerror}")
     return DataError(f"{path} is damaged or was cut short ({type(error).__name__}: {error}); copy or save it again")

@@ -42,7 +42,7 @@ def read_source(source: Any, *, trained: DataSpec | None = None) -> Source:
         DataError: there is nothing there, or it cannot be read.
     """
     if isinstance(source, str | Path):
-        return _from_path(Path(source).expanduser(), trained)
+        return _from_path(Path(source), trained)
     if isinstance(source, Dataset):
         table = table_from_dataset(source, "the dataset", targets=trained is None)
         return Source({"train": table}, "the dataset")
@@ -59,9 +59,15 @@ def read_source(source: Any, *, trained: DataSpec | None = None) -> Source:
 
 
 def _from_path(path: Path, trained: DataSpec | None) -> Source:
-    if not path.exists():
-        raise DataError(f"{path} does not exist; expected an .npz file, a .csv file or a folder of .npy files")
     try:
+        path = path.expanduser()
+    except RuntimeError as error:  # no such user, or none has a home
+        raise DataError(f"{path} cannot be found: {error}") from error
+    try:
+        if not path.exists():
+            raise DataError(f"{path} does not exist; expected an .npz file, a .csv file or a folder of .npy files")
+        if not path.is_dir() and not path.is_file():
+            raise DataError(f"{path} is a pipe or a device; save the data in a file first, and give that")
         if path.is_dir():
             arrays = read_folder(path)
         elif path.suffix.lower() == ".csv":

@@ -29,6 +29,10 @@ class Moments:
             values: shape (batch, channels, ...).
             counts: bool, broadcastable to `values`, True where a value counts; None when all do.
         """
+        with np.errstate(over="ignore", invalid="ignore"):  # a spread that is not finite tells the caller
+            self._add(values, counts)
+
+    def _add(self, values: Array, counts: Array | None) -> None:
         flat = np.moveaxis(np.asarray(values, np.float64), 1, 0).reshape(len(self.mean), -1)
         if counts is None:
             self._join(

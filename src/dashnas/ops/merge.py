@@ -100,4 +100,6 @@ def _layout(
                 positions.append(place)
                 owners.append(candidate)
         start += prod(size)
-    return torch.tensor(kept), torch.tensor(positions), torch.tensor(owners)
+    # Tensors made under inference mode could not be used in training later.
+    with torch.inference_mode(False):
+        return torch.tensor(kept), torch.tensor(positions), torch.tensor(owners)
