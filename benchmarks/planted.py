@@ -236,6 +236,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=[task.name for task in TASKS], default=[t.name for t in TASKS])
     parser.add_argument("--quick", action="store_true", help="two seeds of the first and last task; saves nothing")
     arguments = parser.parse_args()
+    about = "\n".join(provenance())  # of the code as it is loaded now, not as it is when all is done
     torch.set_num_threads(1)
     names, seeds = (["echo-56", "neighbours"], 2) if arguments.quick else (arguments.tasks, arguments.seeds)
     rows = []
@@ -247,7 +248,7 @@ def main() -> None:
     print(table)
     if not arguments.quick:
         write_csv(RESULTS / "planted.csv", rows)
-        text = f"# Planted tasks\n\n{__doc__.strip()}\n\n" + "\n".join(provenance())
+        text = f"# Planted tasks\n\n{__doc__.strip()}\n\n{about}"
         text += "\n- one thread; seeds 0 to " + f"{seeds - 1}; a row per seed in `planted.csv`\n\n{table}"
         (RESULTS / "planted.md").write_text(text)
 

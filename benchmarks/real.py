@@ -159,6 +159,7 @@ def main() -> None:
             run_random("digits8", 0, Path(folder))
             print(table(rows_of("digits8", 0, Path(folder))))
         return
+    about = "\n".join(provenance())  # of the code as it is loaded now, not as it is when all is done
     RUNS.mkdir(parents=True, exist_ok=True)
     cells = [(name, seed) for seed in range(arguments.seeds) for name in NAMES]
     if not arguments.table:
@@ -169,7 +170,6 @@ def main() -> None:
     text = table(rows)
     print(text)
     write_csv(RESULTS / "real.csv", rows)
-    about = "\n".join(provenance())
     (RESULTS / "real.md").write_text(
         f"# Small real data sets, {arguments.budget} each\n\n{__doc__.strip()}\n\n{about}\n"
         f"- {arguments.jobs} cells at a time, one thread each; mean ± standard deviation over seeds 0 to "

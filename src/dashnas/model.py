@@ -18,7 +18,7 @@ from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.errors import RunError
 from dashnas.evaluate import predict
-from dashnas.runs import REMAKE, read_json, write_json
+from dashnas.runs import REMAKE, damage_named, read_json, write_json
 from dashnas.seeding import isolated_rng
 from dashnas.space import Architecture
 from dashnas.storage import atomic_file
@@ -93,7 +93,7 @@ class TrainedModel:
         """
         folder = Path(folder)
         content = read_json(folder / "config.json")
-        try:
+        with damage_named(folder / "config.json"):
             if content["format"] > FORMAT:
                 raise RunError(f"{folder} was saved by a later dashnas ({content['dashnas']}); upgrade to read it")
             topology = Topology(backbone=content["backbone"], width=content["width"], official=content["official"])
@@ -102,10 +102,6 @@ class TrainedModel:
             spec = DataSpec.from_json(content["data"])
             normaliser = Normaliser.from_json(content["normaliser"])
             impute = bool(content["impute"])
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, RunError):
-                raise
-            raise RunError(f"{folder / 'config.json'} is damaged: {error!r}") from error
         with isolated_rng(torch.device("cpu")):  # fresh weights are drawn, to be replaced at once
             network = topology.build(spec, architecture)
         path = folder / "model.safetensors"

@@ -23,7 +23,7 @@ from typing import IO, Any, Self
 import torch
 
 from dashnas.config import differences
-from dashnas.errors import RunError, StorageError, UserError
+from dashnas.errors import RunError, StorageError
 from dashnas.storage import atomic_file, storage_error
 
 FORMAT = 1
@@ -214,7 +214,7 @@ def damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
+        if isinstance(error, RunError):
             raise
         raise RunError(f"{path} is damaged: {error!r}; {_how_to_mend(path)}") from error
 
