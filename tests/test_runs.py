@@ -74,11 +74,11 @@ def test_files_that_were_being_written_are_removed(folder):
         assert run.load_checkpoint("search") == {"epoch": 1}
 
 
-HOLD = "import fcntl, sys; fcntl.flock(sys.stdin, fcntl.LOCK_EX | fcntl.LOCK_NB); print('held', flush=True)"
+HOLD = "import fcntl, sys; fcntl.flock(sys.stdin, fcntl.LOCK_SH | fcntl.LOCK_NB); print('held', flush=True)"
 
 
 def elsewhere(folder, then: str = "") -> subprocess.Popen:
-    """Another process that takes the lock of a run, if it can, and keeps it for a while."""
+    """Another process that takes the lock of a run, if it can, and would share it with one that shared it too."""
     with (folder / ".lock").open("ab") as lock:
         return subprocess.Popen(
             [sys.executable, "-S", "-c", HOLD + then], stdin=lock, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -108,7 +108,7 @@ class TrainedModel:
         try:
             network.load_state_dict(load_file(path))
         except FileNotFoundError as error:
-            raise RunError(f"{folder} has no model.safetensors; if the run was finished, {REMAKE}") from error
+            raise RunError(f"{folder} has no model.safetensors; has the run been finished? If so, {REMAKE}") from error
         except (SafetensorError, RuntimeError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
