@@ -266,7 +266,7 @@ def test_a_study_goes_on_from_its_file_as_if_it_had_not_been_stopped(finished, u
     assert numbers(run(study(data, trials=5, epochs=9), tmp_path, done)[0]) == numbers(trials)
 
 
-@pytest.mark.parametrize("step", [2, 5, 11, 20, 27, 33, 40])
+@pytest.mark.parametrize("step", [2, 11, 27, 40])
 def test_a_study_stopped_within_a_trial_goes_on_as_if_it_had_not_been(step, undisturbed, data, tmp_path, monkeypatch):
     monkeypatch.setattr(CheckpointClock, "is_due", lambda self: True)
     saved, calls = ["[]"], iter(range(1, 1000))

@@ -20,8 +20,7 @@ _KNOWN = tuple(role + suffix for suffix in SUFFIXES.values() for role in ROLES)
 def as_array(value: Any, name: str) -> Array:
     """What the user handed over, as a NumPy array of a plain type; memory maps stay memory maps."""
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().resolve_conj()
-        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+        value = _from_tensor(value, name)
     if np.ma.isMaskedArray(value):
         raise DataError(
             f"{name} is a numpy masked array, whose mask would be lost; "
@@ -34,6 +33,18 @@ def as_array(value: Any, name: str) -> Array:
     if array.dtype.kind == "S":
         return _decoded(array, name)
     return _without_objects(array, name) if array.dtype.hasobject else array
+
+
+def _from_tensor(tensor: torch.Tensor, name: str) -> Array:
+    try:
+        plain = tensor.detach().cpu().resolve_conj()
+        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    except (TypeError, RuntimeError) as error:  # sparse, nested, quantised, without values, of 8-bit floats
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{name} is a tensor that NumPy cannot hold ({reason}); give a dense one of plain numbers, "
+            f"as {name}.to_dense().float() may be"
+        ) from None
 
 
 def _decoded(array: Array, name: str) -> Array:
@@ -74,7 +85,7 @@ def tables_from_arrays(
     Raises:
         DataError: an array that is needed is missing, or does not have a row per sample.
     """
-    plain = {name: as_array(value, name) for name, value in arrays.items()}
+    plain = {str(name): as_array(value, str(name)) for name, value in arrays.items()}
     suffixes = {part: end for part, end in SUFFIXES.items() if part == "train" or "x" + end in plain}
     for part, suffix in suffixes.items():
         _need("x" + suffix, plain, origin)

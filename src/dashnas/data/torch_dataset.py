@@ -75,7 +75,8 @@ class DatasetTable:
     def _keep(self) -> None:
         small = [name for name, value in self._first.items() if name != "x" and value.size <= _SMALL]
         self._kept = self._stack(
-            [{name: item[name] for name in small} for item in map(self._item, range(len(self)))], small
+            [{name: item[name] for name in small if name in item} for item in map(self._item, range(len(self)))],
+            small,
         )
 
     def _item(self, position: int) -> dict[str, Array]:
@@ -93,7 +94,9 @@ class DatasetTable:
 
     def _stack(self, items: list[dict[str, Array]], names: Sequence[str]) -> dict[str, Array]:
         for name in names:
-            shapes = {item[name].shape if name in item else None for item in items}
+            if not all(name in item for item in items):
+                raise DataError(f"items of {self._label} differ: some have no {name!r}, which the first has")
+            shapes = {item[name].shape for item in items}
             if odd := shapes - {self._first[name].shape}:
                 raise DataError(
                     f"items of {self._label} differ: {name} has shape {self._first[name].shape} in the first "
