@@ -13,17 +13,12 @@ def test_missing_folders_are_made_and_nothing_else_is_left(tmp_path):
     assert (tmp_path / "new" / "file").read_bytes() == b"content"
 
 
-@pytest.mark.parametrize(
-    "error",
-    [OSError(28, "No space left on device"), RuntimeError("PytorchStreamWriter failed\nand a stack trace")],
-)
-def test_a_write_that_fails_leaves_the_old_file(error, tmp_path):
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-
-    message = r"cannot write .*file: (No space left on device|PytorchStreamWriter failed)\. .*make room"
+    message = r"cannot write .*file: No space left on device\. .*make room"
     with pytest.raises(StorageError, match=message), atomic_file(path) as file:  # noqa: PT012 (the block is the case)
         file.write(b"ne")
-        raise error
+        raise OSError(28, "No space left on device")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

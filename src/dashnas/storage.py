@@ -30,19 +30,14 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         os.replace(temporary, path)
     except OSError as error:
         raise storage_error(path, error) from error
-    except RuntimeError as error:
-        if "PytorchStreamWriter" not in str(error):  # what torch.save makes of a failed write
-            raise
-        raise storage_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 
 
-def storage_error(path: Path, error: Exception) -> StorageError:
+def storage_error(path: Path, error: OSError) -> StorageError:
     """The error that tells of a failed write."""
-    reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
     return StorageError(
-        f"cannot write {path}: {reason}. What was saved before is whole; "
+        f"cannot write {path}: {error.strerror or error}. What was saved before is whole; "
         "make room there or choose another place, then give the same command again"
     )

@@ -82,6 +82,40 @@ def test_a_damaged_result(finished, copy_of):
     assert_refused(dashnas("show", run), "result.json is damaged: it is not JSON")
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"samples": 3}'])
+def test_a_result_that_holds_something_else(content, finished, copy_of, data):
+    run = copy_of(finished)
+    (run / "result.json").write_text(content)
+    message = "result.json is damaged: .*; delete it and give the same dashnas fit command again"
+    assert_refused(dashnas("show", run), message)
+    assert_refused(dashnas("fit", data, "--out", run, *SMALL), message)
+    (run / "result.json").unlink()
+    assert dashnas("fit", data, "--out", run, *SMALL).exit_code == 0
+    assert dashnas("show", run).exit_code == 0
+
+
+@pytest.mark.parametrize("content", ["{", "null", "[1]"])
+@pytest.mark.parametrize("name", ["schedule.json", "tune.json", "search.json", "architecture.json"])
+def test_a_damaged_file_of_an_unfinished_run_is_named(name, content, finished, copy_of, data):
+    run = copy_of(finished)
+    (run / "result.json").unlink()
+    (run / name).write_text(content)
+    assert_refused(dashnas("fit", data, "--out", run, *SMALL), f"{name} is (damaged|not an architecture)")
+    shown = dashnas("show", run)
+    if shown.exit_code != 0:  # the table needs neither the seconds of the search nor the recipes themselves
+        assert_refused(shown, f"{name} is (damaged|not an architecture)")
+
+
+@pytest.mark.parametrize("line", ["\xff\xfe", "{}", "[]", "null", '{"phase": "search"}'])
+def test_lines_of_events_that_are_none_are_passed_over(line, finished, copy_of, data):
+    run = copy_of(finished)
+    (run / "result.json").unlink()
+    with (run / "events.jsonl").open("ab") as file:
+        file.write(f"{line}\n".encode("latin-1"))
+    assert dashnas("show", run).exit_code == 0
+    assert dashnas("fit", data, "--out", run, *SMALL).exit_code == 0
+
+
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(finished):
     shell = f"'{sys.executable}' -m dashnas.cli show '{finished}' --json | true"

@@ -1,5 +1,6 @@
 """Data that cannot be learned from are refused with what was wrong, what was expected and how to mend it."""
 
+import os
 import pickle
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_missing_file(tmp_path):
     refused(tmp_path / "none.npz", "none.npz does not exist; expected an .npz file")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps({"x": 1})])
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK", b"PK\x01\x02", pickle.dumps({"x": 1})])
 def test_not_an_npz(tmp_path, content):
     path = tmp_path / "data.npz"
     path.write_bytes(content)
@@ -62,13 +63,13 @@ def test_a_zip_of_something_else(tmp_path):
     path = tmp_path / "data.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    refused(path, "'readme.txt' in it is no NumPy array")
+    refused(path, "^[^ ]* is a zip file, but 'readme.txt' in it is no NumPy array")
 
 
 def test_pickled_objects_are_never_loaded(tmp_path):
     y = np.array([Trap()] * 40, dtype=object)
     np.savez(tmp_path / "data.npz", x=inputs(), y=y)
-    refused(tmp_path / "data.npz", r"y in .* holds pickled Python objects, which are never loaded.*astype\(str\)")
+    refused(tmp_path / "data.npz", r"^y in .* holds pickled Python objects, which are never loaded.*astype\(str\)$")
     np.save(tmp_path / "x.npy", inputs())
     np.save(tmp_path / "y.npy", y)
     refused(tmp_path, "y in .* holds pickled Python objects")
@@ -87,6 +88,22 @@ def test_truncated_npy(tmp_path):
     refused(tmp_path, "x.npy is damaged or was cut short")
 
 
+def test_a_folder_in_place_of_an_array(tmp_path):
+    (tmp_path / "x.npy").mkdir()
+    refused(tmp_path, "x.npy cannot be read: Is a directory")
+
+
+def test_a_path_that_no_file_can_have(tmp_path):
+    refused(tmp_path / ("a" * 300), "cannot be read: File name too long")
+    refused("~nobody-of-this-name/data.npz", "~nobody-of-this-name/data.npz cannot be found")
+
+
+@pytest.mark.parametrize("name", ["data.npz", "data.csv"])
+def test_a_pipe_is_refused_rather_than_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    refused(tmp_path / name, f"{name} is a pipe or a device; save the data in a file first")
+
+
 def test_a_folder_without_arrays(tmp_path):
     refused(tmp_path, "holds no .npy files; expected x.npy and y.npy")
 
@@ -103,6 +120,7 @@ def test_no_x_or_y(tmp_path, key):
     np.savez(tmp_path / "data.npz", **data)
     refused(tmp_path / "data.npz", f"no array '{key}' in .*data.npz")
     refused({}, "no array 'x'.*found: nothing")
+    refused({0: inputs(), 1: Y}, "no array 'x'.*found: 0, 1;")
 
 
 def test_a_given_part_must_be_whole():
@@ -257,6 +275,11 @@ def test_python_objects():
     refused((np.ma.masked_array(inputs(), inputs() > 0), Y), "x is a numpy masked array")
 
 
+@pytest.mark.parametrize("x", [torch.eye(40).to_sparse(), torch.empty(40, 8, device="meta")])
+def test_tensors_that_are_no_arrays(x):
+    refused((x, Y), r"x is a tensor that NumPy cannot hold \(.*\); give a dense one")
+
+
 @pytest.mark.parametrize("source", [3, None, [inputs(), Y], inputs()])
 def test_something_else_than_data(source):
     refused(source, "cannot read data from .*; expected a path, a dict of arrays")
@@ -289,6 +312,10 @@ class Stream(IterableDataset):
         (
             Listed([(torch.ones(9 + (i == 7)), i % 2) for i in range(20)]),
             r"shape \(9,\) in the first and \(10,\)",
+        ),
+        (
+            Listed([{"x": torch.rand(9), "y": i % 2} if i != 7 else {"x": torch.rand(9)} for i in range(20)]),
+            "some have no 'y', which the first has",
         ),
     ],
 )

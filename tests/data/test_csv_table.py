@@ -69,6 +69,10 @@ def test_group_and_split_columns(csv):
         ("a,label,y\n1,2,0\n", "2 columns that could be the target: label, y"),
         ("a,b,y\n1,2,0\n1,red,1\n", "column 'b' holds 'red' in sample 1, which is not a number"),
         ("a,y\n1,0\n2,\n", "column 'y' lacks the target of sample 1"),
+        ("a,y\n1,0.5\n2,NA\n", "column 'y' lacks the target of sample 1"),
+        ("0.5,0.25,u\n1,2,v\n3,4,u\n", "has no header: its first line holds numbers and 'u'"),
+        (",a,y\n0,1,0\n1,2,1\n", "column 1 has no name; .*index=False"),
+        ("a b y\n1 2 0\n3 4 1\n", "no column of inputs.*told apart by commas, semicolons or tabs"),
         ("y\n1\n2\n", "no column of inputs"),
         ("a,split,y\n1,train,0\n2,dev,1\n", "unknown part 'dev' in column 'split'; known: train, val, test"),
         ("a,split,y\n1,val,0\n2,test,1\n", "no sample is marked 'train'"),
@@ -92,3 +96,11 @@ def test_missing_inputs_are_refused_or_imputed(csv, missing):
         prepare(path, DataConfig(), seed=0)
     data = prepare(path, DataConfig(impute=True), seed=0)
     assert next(data.development.batches(99)).x.isfinite().all()
+
+
+def test_among_words_none_is_a_label_as_good_as_any(csv):
+    assert read_csv(csv("a,y\n1,none\n2,mild\n"))["y"].tolist() == ["none", "mild"]
+
+
+def test_names_may_be_numbers_such_as_wavelengths(csv):
+    assert read_csv(csv("850,852,fat\n1,2,0.5\n3,4,1.5\n"))["x"].tolist() == [[1, 2], [3, 4]]

@@ -213,3 +213,9 @@ def test_of_a_huge_column_the_fingerprint_reads_a_sample(monkeypatch):
     assert prepare(data, DataConfig(), seed=0).fingerprint == before
     data["x"][-1] += 1
     assert prepare(data, DataConfig(), seed=0).fingerprint != before
+
+
+def test_names_of_classes_are_shown_on_one_line():
+    y = np.array(["plain", "two\nlines", "\x1b[31mred", "long" * 99])[np.arange(40) % 4]
+    (line,) = (text for text in prepare((inputs(), y), DataConfig(), seed=0).reading if text.startswith("classes: "))
+    assert line == rf"classes: 4 ('\x1b[31mred', {'long' * 9}l..., plain, 'two\nlines')"
