@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dashnas.config import LearningRateSchedule
 from dashnas.data import Batch, TargetKind
+from dashnas.errors import RunError
 from dashnas.progress import Silent
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.training import DivergedError, Interrupted, Phase, rate_factor, sgd, steps_per_epoch, train
@@ -338,3 +339,13 @@ def test_the_reporter_hears_of_every_step_and_of_those_done_before(part, tmp_pat
         train(phase(part), there)
     assert (first.begun, first.advanced, first.ended) == ([("retrain", 6, 0)], 3, 0)
     assert (second.begun, second.advanced, second.ended) == ([("retrain", 6, 3)], 3, 1)
+
+
+@pytest.mark.parametrize(
+    "damage", [{}, {"progress": {"pages": 3}}, {"progress": {}, "model": {"other": torch.ones(1)}}]
+)
+def test_a_whole_checkpoint_of_something_else_is_refused(damage, part, tmp_path):
+    with session(tmp_path) as there:
+        there.run.save_checkpoint("retrain", damage)
+        with pytest.raises(RunError, match=r"of retrain does not fit .*; delete checkpoints/retrain.pt to repeat"):
+            train(phase(part), there)

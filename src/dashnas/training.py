@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dashnas.config import LearningRateSchedule
 from dashnas.data.parts import Part
-from dashnas.errors import DashnasError
+from dashnas.errors import DashnasError, RunError
 from dashnas.interrupt import graceful_interrupt
 from dashnas.losses import Loss
 from dashnas.progress import Reporter
@@ -205,10 +205,22 @@ def _save(phase: Phase, session: Session, progress: Progress, started: float) ->
 
 
 def _resume(phase: Phase, session: Session) -> Progress:
+    """The progress of the last checkpoint, whose state goes into the phase.
+
+    Raises:
+        RunError: the checkpoint is whole but belongs to something else, such as another architecture.
+    """
     state = session.run.load_checkpoint(phase.name)
-    progress = Progress() if state is None else Progress(**state["progress"])
-    session.run.forget_events(phase.name, progress.epoch)
+    progress = Progress()
     if state is not None:
-        phase.model.load_state_dict(state["model"])
-        phase.optimiser.load_state_dict(state["optimiser"])
+        try:
+            progress = Progress(**state["progress"])
+            phase.model.load_state_dict(state["model"])
+            phase.optimiser.load_state_dict(state["optimiser"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"the checkpoint of {phase.name} does not fit the rest of the run; "
+                f"delete checkpoints/{phase.name}.pt to repeat that phase"
+            ) from error
+    session.run.forget_events(phase.name, progress.epoch)
     return progress
