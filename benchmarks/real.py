@@ -12,6 +12,7 @@ searched one is. Test parts are the sets' own where they have one, otherwise cut
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for name in dict.fromkeys(row["task"] for row in rows):
         mine = [row for row in rows if row["task"] == name]
         scores = {
-            network: {row["seed"]: row["test"] for row in mine if row["network"] == network}
+            network: {row["seed"]: _number(row["test"]) for row in mine if row["network"] == network}
             for network in ("backbone", "searched", "random")
         }
         higher = mine[0]["higher_is_better"]
@@ -107,6 +108,11 @@ def rows_of(name: str, seed: int, runs: Path) -> list[dict[str, Any]]:
         result = json.loads(random.read_text())
         rows.append(_row(name, seed, "random", result, result["scores"], result["parameters"]))
     return rows
+
+
+def _number(score: float | None) -> float:
+    """A score as a number: where training diverged there is none."""
+    return math.nan if score is None else score
 
 
 def _mean(values: list[float]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -67,6 +67,7 @@ def cost(schedule: Schedule, costs: EpochCosts) -> float:
     return schedule.search_epochs * costs.search + schedule.tune_epochs * tuning + schedule.retrain_epochs * final
 
 
+@example(budget=0.0, costs=EpochCosts(search=0.0, derived=1.0, backbone=1.0, retrain_share=2.0), trials=2, enough=1)
 @given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
 def test_a_plan_fits_the_budget_or_is_the_shortest_there_is(budget, costs, trials, enough):
     schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=TUNE)

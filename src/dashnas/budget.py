@@ -86,6 +86,7 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
         epochs = _most_epochs(usable, half=costs.search + tuning, whole=final)
         if epochs >= enough_epochs:
             break
+    epochs = max(epochs, 1)
     half = math.ceil(epochs / 2)
     return Schedule(
         search_epochs=half if costs.search else 0, tune_trials=num_trials, tune_epochs=half, retrain_epochs=epochs
@@ -94,8 +95,8 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
 
 def _most_epochs(usable: float, *, half: float, whole: float) -> int:
     """How many epochs of the final training fit, where half as many (rounded up) cost `half` each beside them."""
-    fitting = (n for n in range(MAX_EPOCHS, 1, -1) if math.ceil(n / 2) * half + n * whole <= usable)
-    return next(fitting, 1)
+    fitting = (n for n in range(MAX_EPOCHS, 0, -1) if math.ceil(n / 2) * half + n * whole <= usable)
+    return next(fitting, 0)
 
 
 def full_trials(trials: int, tune: TuneConfig) -> float:

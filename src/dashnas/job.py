@@ -87,22 +87,20 @@ class Job:
 
     def calibrate(self) -> Calibration:
         """Time a few steps of each network: the supernet, the backbone, and the largest one that may be derived."""
-        supernet, conversion = self.supernet()
-        networks = {
-            "derived": self.network(self.given_architecture or _largest(conversion)),
-            "backbone": self.network(None),
-        }
         data, config = self.data, self.config
         train, loss, batch_size = data.train, self.loss, self.batch_size
-        phases = {
-            name: retrain_phase(
-                name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=batch_size, seed=0
-            )
-            for name, network in networks.items()
-        }
-        if self.given_architecture is None:
+        phases = {}
+        largest = self.given_architecture
+        if largest is None:
+            supernet, conversion = self.supernet()
+            largest = _largest(conversion)
             phases["search"] = search_phase(
                 supernet, train, loss, config.search, epochs=1, batch_size=batch_size, seed=0
+            )
+        for name, architecture in (("derived", largest), ("backbone", None)):
+            network = self.network(architecture)
+            phases[name] = retrain_phase(
+                name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=batch_size, seed=0
             )
         steps = {name: time_steps(phase, self.session.device) for name, phase in phases.items()}
         batches = steps_per_epoch(len(data.train), self.batch_size)
