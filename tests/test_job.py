@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from dashnas.budget import Calibration, EpochCosts
+from dashnas.budget import EpochCosts
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError
-from dashnas.job import WIDTHS, find_device, workspace
+from dashnas.job import WIDTHS, Calibration, find_device, workspace
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
 from dashnas.space import Architecture, Candidate
@@ -77,7 +77,7 @@ def test_calibration_times_the_largest_network_that_may_be_derived():
         calibration = one.calibrate()
     assert {str(choice) for choice in seen[0].values()} == {"k5_d2"}
     assert seen[1] is None
-    assert set(calibration.peak_bytes) == {"search", "derived", "backbone"}
+    assert set(calibration.needs) == {"search", "derived", "backbone"}
     costs = calibration.costs
     assert min(costs.search, costs.derived, costs.backbone) > 0
     assert costs.retrain_share == pytest.approx(48 / 36)  # 36 samples for training, 12 for validation
@@ -87,7 +87,7 @@ def test_with_a_given_architecture_no_search_is_timed():
     with job(options(architecture=ARCHITECTURE)) as one:
         calibration = one.calibrate()
         assert calibration.costs.search == 0
-        assert set(calibration.peak_bytes) == {"derived", "backbone"}
+        assert set(calibration.needs) == {"derived", "backbone"}
         assert one.search(None) == (ARCHITECTURE, 0.0)
 
 

@@ -238,7 +238,7 @@ def test_a_dry_run_trains_nothing_and_tells_the_costs():
     assert would.schedule == Schedule(search_epochs=1, tune_trials=2, tune_epochs=1, retrain_epochs=2)
     assert set(would.seconds) == {"search", "tune", "retrain", "backbone"}
     assert all(seconds > 0 for seconds in would.seconds.values())
-    assert all(size > 0 for size in would.peak_bytes.values())
+    assert all(need.peak_bytes > 0 for need in would.needs.values())
     assert len(would.conversion.searchable) == 9
 
 

@@ -154,7 +154,7 @@ def test_a_dry_run_tells_time_and_memory_and_writes_nothing(data, tmp_path, monk
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(data, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    room = [True] * 4  # run.json, schedule.json and two checkpoints of the search
+    room = [True] * 5  # run.json, schedule.json, micro_batch.json and two checkpoints of the search
     fsync = os.fsync
 
     def fsync_while_there_is_room(descriptor):
