@@ -398,8 +398,10 @@ def state(made: Phase) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in made.model.state_dict().items()}
 
 
-def settled_from(step: int, micro_batch: int, part, folder) -> Phase:
-    """Trained with whole batches up to a step, and in pieces from there on."""
+def settled_from(step: int, micro_batch: int, part, folder, *, before: int = 16) -> Phase:
+    """Trained with one micro-batch up to a step, and with a smaller one from there on."""
+    with session(folder) as there:
+        share_micro_batch(there.run, "network", before)
     with session(folder, stop_requested=stop_at(step)) as there, pytest.raises(Interrupted):
         train(normed(part), there)
     with session(folder) as there:
@@ -462,17 +464,11 @@ def test_gradients_and_statistics_of_the_pieces_before_are_dropped(part, tmp_pat
     def loss(output: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(NoBackward.apply(output) if next(calls) == 5 else output, batch)
 
-    trained_in_fours = []
-    for folder, micro_batches, more in (("a", (8, 4), {}), ("b", (8, None), {"loss": loss})):
-        with session(tmp_path / folder, stop_requested=stop_at(2)) as there, pytest.raises(Interrupted):
-            share_micro_batch(there.run, "network", micro_batches[0])
-            train(normed(part, **more), there)
-        with session(tmp_path / folder) as there:
-            if micro_batches[1] is not None:
-                share_micro_batch(there.run, "network", micro_batches[1])
-            trained_in_fours.append(normed(part, **more))
-            assert train(trained_in_fours[-1], there).micro_batch == 4
-    expected, made = trained_in_fours
+    expected = settled_from(2, 4, part, tmp_path / "a", before=8)
+    made = normed(part, loss=loss)
+    with session(tmp_path / "b") as there:
+        share_micro_batch(there.run, "network", 8)
+        assert train(made, there).micro_batch == 4
     torch.testing.assert_close(state(made), state(expected), rtol=0, atol=0)
 
 
