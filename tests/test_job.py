@@ -212,3 +212,15 @@ def test_memory_that_surely_suffices_is_not_measured(monkeypatch):
     with job() as one:
         one.settle_micro_batches()
         assert one.session.run.read("micro_batch.json", default={}) == {"search": 16, "derived": 16, "backbone": 16}
+
+
+def test_memory_that_runs_out_while_a_step_is_weighed_is_told_as_too_little(monkeypatch):
+    def run_out(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("dashnas.job.count_step", run_out)
+    with (
+        job() as one,
+        pytest.raises(NotEnoughMemoryError, match=r"of the supernet on a few samples, of .* free; a smaller"),
+    ):
+        one.settle_micro_batches()

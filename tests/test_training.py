@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dashnas.config import LearningRateSchedule
 from dashnas.data import Batch, TargetKind
-from dashnas.errors import NotEnoughMemoryError, RunError
+from dashnas.errors import NotEnoughMemoryError, RunError, is_out_of_memory
 from dashnas.losses import Loss
 from dashnas.microbatch import share_micro_batch
 from dashnas.progress import Silent
@@ -546,3 +546,12 @@ def test_nothing_of_a_failed_attempt_is_held_while_it_is_repeated(part, tmp_path
     with session(tmp_path) as there:
         train(normed(part, loss=loss), there)
     assert not any(alive)
+
+
+def test_pytorch_s_own_error_is_known_and_others_are_not():
+    with pytest.raises(RuntimeError) as refused:
+        torch.empty(2**55, dtype=torch.uint8)
+    assert is_out_of_memory(refused.value)
+    with pytest.raises(RuntimeError) as other:
+        torch.ones(2) @ torch.ones(3)
+    assert not is_out_of_memory(other.value)

@@ -17,7 +17,7 @@ from dashnas.budget import EpochCosts, plan, time_steps
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable
 from dashnas.data.prepare import PreparedData, prepare
-from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError
+from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
@@ -36,6 +36,10 @@ from dashnas.tune import Tuning, grid
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
+
+
+HELPS = "a smaller --width, fewer --kernel-sizes or shorter inputs need less"
+"""Where not even the smallest micro-batch fits."""
 
 
 SOME_DROPOUT = 0.05
@@ -127,7 +131,8 @@ class Job:
         """
         data, config, batch_size = self.data, self.config, self.batch_size
         phases = self._sample_phases()
-        needs = {name: self._weigh(phase, measure) for name, phase in phases.items()}
+        free = free_bytes(self.session.device)
+        needs = {name: self._weigh(phase, free, measure) for name, phase in phases.items()}
         seconds = {
             name: time_steps(phase, self.session.device, micro_batch=needs[name].micro_batch)
             for name, phase in phases.items()
@@ -150,7 +155,9 @@ class Job:
         self.session.run.remember(MICRO_BATCHES, self._micro_batches)
 
     def _micro_batches(self) -> dict[str, int]:
-        needs = {name: self._weigh(phase, measure=False) for name, phase in self._sample_phases().items()}
+        # Told once: what weighing one network took, the next one will use again.
+        free = free_bytes(self.session.device)
+        needs = {name: self._weigh(phase, free, measure=False) for name, phase in self._sample_phases().items()}
         for name, need in needs.items():
             if need.micro_batch < self.batch_size:
                 self._warn(
@@ -160,22 +167,28 @@ class Job:
                 )
         return {name: need.micro_batch for name, need in needs.items()}
 
-    def _weigh(self, phase: Phase, measure: bool) -> Need:
-        device = self.session.device
-        free, allowed = free_bytes(device), self.config.memory_bytes
+    def _weigh(self, phase: Phase, free: int, measure: bool) -> Need:
+        device, allowed = self.session.device, self.config.memory_bytes
         least = free if allowed is None else min(free, allowed)
         limit = f"{describe_bytes(least)} that are {'free' if least == free else 'allowed'}"
         largest = min(self.batch_size, len(self.data.development))
-        memory = count_step(phase, device)
-        micro_batch = fitting_micro_batch(memory, largest, least)
-        if measure or micro_batch != largest:
-            memory = measure_step(memory, phase, device, micro_batch or FEWEST)
+        try:
+            memory = count_step(phase, device)
             micro_batch = fitting_micro_batch(memory, largest, least)
+            if measure or micro_batch != largest:
+                memory = measure_step(memory, phase, device, micro_batch or FEWEST)
+                micro_batch = fitting_micro_batch(memory, largest, least)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise NotEnoughMemoryError(
+                f"memory ran out in a training step of {NETWORKS[phase.network_name]} on a few samples, of {limit}; "
+                f"{HELPS}"
+            ) from error
         if micro_batch is None:
             raise NotEnoughMemoryError(
                 f"a training step of {NETWORKS[phase.network_name]} would take about "
-                f"{describe_bytes(memory.peak_bytes(FEWEST))} even with {FEWEST} samples at once, of {limit}; "
-                "a smaller --width, fewer --kernel-sizes or shorter inputs need less"
+                f"{describe_bytes(memory.peak_bytes(FEWEST))} even with {FEWEST} samples at once, of {limit}; {HELPS}"
             )
         micro_batch = self.batch_size if micro_batch == largest else micro_batch
         return Need(memory.peak_bytes(largest), limit, micro_batch)
