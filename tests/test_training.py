@@ -13,7 +13,7 @@ from dashnas.config import LearningRateSchedule
 from dashnas.data import Batch, TargetKind
 from dashnas.errors import NotEnoughMemoryError, RunError, is_out_of_memory
 from dashnas.losses import Loss
-from dashnas.microbatch import share_micro_batch
+from dashnas.microbatch import share_micro_batch, shared_micro_batch
 from dashnas.progress import Silent
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.training import DivergedError, Interrupted, Phase, rate_factor, sgd, steps_per_epoch, train
@@ -412,11 +412,16 @@ def settled_from(step: int, micro_batch: int, part, folder, *, before: int = 16)
 
 
 class Messages(Silent):
-    def __init__(self) -> None:
+    """Notes what it is told, and whether a model has gradients by then."""
+
+    def __init__(self, model: nn.Module | None = None) -> None:
         self.told: list[str] = []
+        self.gradients: list[bool] = []
+        self.parameters = [] if model is None else list(model.parameters())
 
     def message(self, text: str) -> None:
         self.told.append(text)
+        self.gradients.append(any(p.grad is not None for p in self.parameters))
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["PyTorch", "Python", "GPU"])
@@ -456,6 +461,13 @@ class NoBackward(torch.autograd.Function):
         raise RuntimeError(CPU_MESSAGE)
 
 
+def test_of_a_smaller_last_batch_the_half_is_taken(part, tmp_path):
+    made, listener = normed(part, batch_size=20, loss=memory_for(7, from_step=1)), Messages()
+    with session(tmp_path, reporter=listener) as there:
+        assert train(made, there).micro_batch == 7  # after 20 samples there are 13
+    assert len(listener.told) == 1
+
+
 def test_gradients_and_statistics_of_the_pieces_before_are_dropped(part, tmp_path):
     """The second piece of the third step fails, in its backward pass."""
     calls = iter(range(1000))
@@ -466,9 +478,11 @@ def test_gradients_and_statistics_of_the_pieces_before_are_dropped(part, tmp_pat
 
     expected = settled_from(2, 4, part, tmp_path / "a", before=8)
     made = normed(part, loss=loss)
-    with session(tmp_path / "b") as there:
+    listener = Messages(made.model)
+    with session(tmp_path / "b", reporter=listener) as there:
         share_micro_batch(there.run, "network", 8)
         assert train(made, there).micro_batch == 4
+    assert listener.gradients == [False]  # they take memory too, which the checkpoint needs now
     torch.testing.assert_close(state(made), state(expected), rtol=0, atol=0)
 
 
@@ -516,6 +530,16 @@ def test_a_death_after_memory_ran_out_is_resumed_from_that_step(part, tmp_path):
     with session(tmp_path / "b") as there:
         train(resumed, there)
     torch.testing.assert_close(state(resumed), state(expected), rtol=0, atol=0)
+
+
+def test_a_checkpoint_says_its_pieces_too(part, tmp_path):
+    """As where a run was killed between the two, or the file of all of them was deleted."""
+    with session(tmp_path, stop_requested=stop_at(5)) as there, pytest.raises(Interrupted):
+        train(normed(part, loss=memory_for(8, from_step=3)), there)
+    (tmp_path / "micro_batch.json").unlink()
+    with session(tmp_path) as there:
+        assert train(normed(part), there).micro_batch == 8
+        assert shared_micro_batch(there.run, "network", 16) == 8
 
 
 def test_later_phases_of_the_same_network_start_with_what_fitted(part, tmp_path):

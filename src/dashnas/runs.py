@@ -2,6 +2,7 @@
 
 run.json             settings and fingerprint of the data
 schedule.json        epochs and trials of each phase, fixed once
+micro_batch.json     most samples that each network computes at once
 events.jsonl         a line per epoch
 checkpoints/*.pt     the state of each phase that has begun
 architecture.json    what the search chose
