@@ -377,7 +377,7 @@ ERRORS = [RuntimeError(CPU_MESSAGE), MemoryError(), torch.OutOfMemoryError("CUDA
 
 
 def memory_for(samples: int, *, from_step: int = 0, error: Exception = ERRORS[0]) -> Loss:
-    """A cross-entropy that runs out of memory on more samples, once it was asked for that many losses."""
+    """A cross-entropy that runs out of memory on more samples, once it was asked for that many losses, one for each piece."""
     asked = iter(range(10_000))
 
     @Loss
@@ -486,17 +486,22 @@ def test_gradients_and_statistics_of_the_pieces_before_are_dropped(part, tmp_pat
     torch.testing.assert_close(state(made), state(expected), rtol=0, atol=0)
 
 
-def test_with_as_few_samples_as_may_be_it_is_refused_and_can_be_gone_on_with(part, tmp_path):
-    made = normed(part, loss=memory_for(1, from_step=3))
+@pytest.mark.parametrize("before", [16, 2])
+def test_with_as_few_samples_as_may_be_it_is_refused_and_can_be_gone_on_with(part, tmp_path, before):
+    with session(tmp_path / "b") as there:
+        share_micro_batch(there.run, "network", before)
+    made = normed(part, loss=memory_for(1, from_step=3 * 16 // before))
     with (
         session(tmp_path / "b") as there,
         pytest.raises(NotEnoughMemoryError, match=r"epoch 2, step 2 of retrain, even with 2 samples.*smaller --width"),
     ):
         train(made, there)
-    expected = settled_from(3, 2, part, tmp_path / "a")
+    expected = settled_from(3, 2, part, tmp_path / "a", before=before)
     resumed = normed(part)
     with session(tmp_path / "b") as there:
+        saved = there.run.load_checkpoint("retrain")["progress"]
         train(resumed, there)
+    assert (saved["epoch"], saved["step"]) == (1, 1)
     torch.testing.assert_close(state(resumed), state(expected), rtol=0, atol=0)
 
 

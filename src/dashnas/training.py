@@ -167,22 +167,22 @@ def _step(phase: Phase, session: Session, progress: Progress, indices: np.ndarra
             buffer.copy_(value)
         if session.device.type == "cuda":
             torch.cuda.empty_cache()
-        _halve(phase, session, progress, len(indices))
-        save()
-        share_micro_batch(session.run, phase.network_name, progress.micro_batch)
+        _halve(phase, session, progress, len(indices), save)
     _descend(phase)
     return loss
 
 
-def _halve(phase: Phase, session: Session, progress: Progress, batch_size: int) -> None:
+def _halve(phase: Phase, session: Session, progress: Progress, batch_size: int, save: Callable[[], None]) -> None:
     where = f"memory ran out in epoch {progress.epoch + 1}, step {progress.step + 1} of {phase.name}"
     fewer = smaller(min(progress.micro_batch, batch_size))
+    progress.micro_batch = fewer or progress.micro_batch
+    save()
     if fewer is None:
         raise NotEnoughMemoryError(
             f"{where}, even with {progress.micro_batch} samples at once; a smaller --width or fewer --kernel-sizes "
             "need less, or end what else takes memory and give the same command again"
         )
-    progress.micro_batch = fewer
+    share_micro_batch(session.run, phase.network_name, fewer)
     session.reporter.message(f"warning: {where}; it goes on with {fewer} samples at once, whose gradients add up")
 
 
