@@ -573,6 +573,16 @@ def test_depthwise_layers_are_searched_when_asked():
     assert supernet[1].kernel_of(Candidate(5)).shape == (2, 1, 5)
 
 
+def test_a_model_may_ask_for_its_depthwise_layers_to_be_searched():
+    model, x = after_a_searchable_layer(conv(groups=2)), torch.randn(2, 2, 12)
+    model.search_depthwise = True
+    assert list(find_searchable(model, SPACE, x).searchable) == ["0", "1"]
+    assert list(mixtures(to_supernet(model, SPACE, x))) == ["0", "1"]
+    assert list(find_searchable(model, SPACE, x, depthwise=False).searchable) == ["0"]
+    model.search_depthwise = False
+    assert list(find_searchable(model, SPACE, x).searchable) == ["0"]
+
+
 def test_separable_makes_layers_depthwise_where_channels_stay():
     # The authors' code does so by default; the paper does not mention it (specs/tasks.md, section 2.1).
     model = nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=1))

@@ -53,20 +53,21 @@ def find_searchable(
     space: SearchSpace,
     sample: Tensor | tuple[Tensor, ...],
     *,
-    depthwise: bool = False,
+    depthwise: bool | None = None,
     drop_beyond_map: bool = True,
 ) -> Conversion:
     """Tell which convolutions of a model can be searched, by running it once on a sample.
 
     A convolution can be searched when it is a plain `Conv1d` or `Conv2d` with a weight of its own, has a
     kernel larger than 1 and zero "same" padding (output = ceil(input / stride)), is no shortcut by its name,
-    is called once per forward pass, on a batch, and is not depthwise.
+    is called once per forward pass, on a batch, and is not depthwise unless these are searched too.
 
     Args:
         model: any module; it is left as it is.
         space: the candidates of every layer.
         sample: input of the model, or a tuple of inputs.
-        depthwise: search depthwise layers too.
+        depthwise: search depthwise layers too; None does so if the model has an attribute `search_depthwise`
+            that is true, as "convnext" has.
         drop_beyond_map: leave out candidates whose half reach is not smaller than the layer's own map, since
             their outer taps would only see padding; the smallest candidate always stays. An axis of length 1
             decides nothing, as every candidate is beyond it.
@@ -74,6 +75,8 @@ def find_searchable(
     Raises:
         ConversionError: the model fails on the sample, cannot be copied, or has no convolution to search.
     """
+    if depthwise is None:
+        depthwise = bool(getattr(model, "search_depthwise", False))
     uses = _observe(model, sample)
     owners = _owners(model)
     searchable: dict[str, Searchable] = {}
@@ -103,7 +106,7 @@ def to_supernet(
     strategy: str = "auto",
     relaxation: Relaxation | None = None,
     separable: bool = False,
-    depthwise: bool = False,
+    depthwise: bool | None = None,
     drop_beyond_map: bool = True,
     kernel_std: float | None = None,
     strict: bool = False,
@@ -122,7 +125,7 @@ def to_supernet(
         relaxation: from architecture parameters to mixture; None is a plain softmax.
         separable: make layers with as many inputs as outputs depthwise, as the authors' code does by default;
             the paper's formulas have full convolutions.
-        depthwise: search depthwise layers too.
+        depthwise: search depthwise layers too; None asks the model, as in `find_searchable`.
         drop_beyond_map: leave out candidates that reach beyond a layer's own map.
         kernel_std: standard deviation of fresh kernels; None draws them as `torch.nn.Conv1d` does.
         strict: refuse a model of which some convolution cannot be searched.

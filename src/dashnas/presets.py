@@ -53,7 +53,7 @@ class Options:
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     """Weights of the classes (or of the labels' positives) in the loss."""
     backbone: str | None = None
-    """Fixed topology: `wrn`, `resnet1d`, `tcn`."""
+    """Fixed topology: `wrn`, `convnext`, `resnet1d`, `tcn`."""
     width: int | None = None
     """Channels of the backbone's first stage, in search and training."""
     kernel_sizes: tuple[int | tuple[int, ...], ...] | None = None

@@ -43,6 +43,20 @@ def test_dense_regression_from_fit_to_show_to_predict(tmp_path):
         assert {name: answers[name].shape for name in answers} == {"prediction": (5, 16)}
 
 
+def test_a_convnext_from_fit_to_predict(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(20) % 2
+    np.savez(tmp_path / "images.npz", x=rng.normal(size=(20, 1, 8, 8)) + y[:, None, None, None], y=y)
+    run = tmp_path / "run"
+    result = dashnas("fit", tmp_path / "images.npz", "--out", run, "--backbone=convnext", *SMALL, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "searching 18 layers" in result.stderr
+    assert len(json.loads(result.stdout)["architecture"]) == 18
+    assert json.loads(result.stdout)["backbone"]["name"] == "convnext"
+    predicted = dashnas("predict", run, tmp_path / "images.npz", "--out", tmp_path / "pred.npz")
+    assert predicted.exit_code == 0, predicted.stderr
+
+
 def test_fit_prints_what_show_prints_and_tells_progress_on_standard_error(data, tmp_path):
     result = dashnas("fit", data, "--out", tmp_path / "run", *SMALL)
     assert result.exit_code == 0

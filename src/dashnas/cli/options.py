@@ -70,7 +70,9 @@ def read_options(
     impute: Annotated[
         bool, _option(_DATA, "Replace NaN and infinity in x by the channel's training mean.", "--impute")
     ] = False,
-    backbone: Annotated[str | None, _option(_NETWORK, "resnet1d or tcn for signals, wrn for images.")] = None,
+    backbone: Annotated[
+        str | None, _option(_NETWORK, "resnet1d or tcn for signals, wrn or convnext for images.")
+    ] = None,
     width: Annotated[int | None, _option(_NETWORK, "Channels of the backbone's first stage.")] = None,
     kernel_sizes: Annotated[
         str | None,
