@@ -234,7 +234,7 @@ class FitConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file."""
-        return asdict(self)
+        return asdict(self) | {"space": None if self.space is None else self.space.to_json()}
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

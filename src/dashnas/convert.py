@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from dashnas.errors import ConversionError
+from dashnas.errors import ConfigError, ConversionError
 from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d
 from dashnas.ops.causal import CausalConv1d
 from dashnas.ops.relaxation import Relaxation
@@ -68,11 +68,12 @@ def find_searchable(
         sample: input of the model, or a tuple of inputs.
         depthwise: search depthwise layers too; None does so if the model has an attribute `search_depthwise`
             that is true, as "convnext" has.
-        drop_beyond_map: leave out candidates whose half reach is not smaller than the layer's own map, since
-            their outer taps would only see padding; the smallest candidate always stays. An axis of length 1
-            decides nothing, as every candidate is beyond it.
+        drop_beyond_map: leave out candidates whose half reach along an axis is not smaller than the layer's own map,
+            since their outer taps would only see padding; the smallest candidate always stays. Along an axis of
+            length 1 only the middle tap sees data: of candidates that differ there alone, the smallest stays.
 
     Raises:
+        ConfigError: a space `per_axis` for a layer with one axis.
         ConversionError: the model fails on the sample, cannot be copied, or has no convolution to search.
     """
     if depthwise is None:
@@ -89,6 +90,8 @@ def find_searchable(
             kept[name] = reason
         else:
             map_shape = uses[name][0].input_shape[2:]
+            if space.per_axis and len(map_shape) == 1:
+                raise ConfigError(f"per_axis is for images, but layer {name!r} has one axis only; leave it out")
             candidates = space.candidates()
             fitting = _fitting(candidates, map_shape) if drop_beyond_map else candidates
             searchable[name] = Searchable(map_shape, fitting, tuple(c for c in candidates if c not in fitting))
@@ -131,6 +134,7 @@ def to_supernet(
         strict: refuse a model of which some convolution cannot be searched.
 
     Raises:
+        ConfigError: a space `per_axis` for a layer with one axis.
         ConversionError: the model fails on the sample or cannot be copied; no convolution can be searched;
             or, with `strict`, not all of them.
     """
@@ -318,20 +322,18 @@ def _has_no_padding(conv: _Convolution) -> bool:
 
 
 def _fitting(candidates: tuple[Candidate, ...], map_shape: tuple[int, ...]) -> tuple[Candidate, ...]:
-    """Candidates with taps on data along each axis that is longer than 1; at least one."""
-
-    def half_reach(candidate: Candidate) -> tuple[int, ...]:
-        return candidate.half_reach(len(map_shape))
-
-    smallest = min(candidates, key=lambda candidate: sum(half_reach(candidate)))
-    if set(map_shape) == {1}:
-        return (smallest,)
-    fitting = tuple(
-        candidate
-        for candidate in candidates
-        if all(reach < n for reach, n in zip(half_reach(candidate), map_shape, strict=True) if n > 1)
-    )
-    return fitting or (smallest,)
+    """Candidates with taps on data along each axis that is longer than 1, no two of them alike there; at least one."""
+    spatial_dims = len(map_shape)
+    long = [axis for axis, length in enumerate(map_shape) if length > 1]
+    smallest_first = sorted(candidates, key=lambda candidate: sum(candidate.half_reach(spatial_dims)))
+    fitting: dict[tuple[tuple[int, int], ...], Candidate] = {}
+    for candidate in smallest_first:
+        reach = candidate.half_reach(spatial_dims)
+        if all(reach[axis] < map_shape[axis] for axis in long):
+            sizes, dilations = per_axis(candidate.kernel_size, spatial_dims), per_axis(candidate.dilation, spatial_dims)
+            fitting.setdefault(tuple((sizes[axis], dilations[axis]) for axis in long), candidate)
+    kept = set(fitting.values()) or {smallest_first[0]}
+    return tuple(candidate for candidate in candidates if candidate in kept)
 
 
 def _replaced(model: nn.Module, name: str, module: nn.Module) -> nn.Module:

@@ -60,6 +60,8 @@ class Options:
     """What the search may choose from."""
     dilations: tuple[int | tuple[int, ...], ...] | None = None
     """What the search may choose from."""
+    per_axis: bool = False
+    """For images: height and width choose each for itself."""
     separable: bool | None = None
     """Depthwise mixtures where inputs equal outputs, as in the authors' code."""
     batch_size: int | None = None
@@ -149,7 +151,7 @@ def _widths(options: Options, config: FitConfig) -> tuple[int | None, int | None
 
 
 def _space(options: Options, spec: DataSpec) -> SearchSpace:
-    space = SearchSpace.for_dims(spec.spatial_dims)
+    space = SearchSpace.for_dims(spec.spatial_dims, per_axis=options.per_axis)
     chosen = {n: getattr(options, n) for n in ("kernel_sizes", "dilations") if getattr(options, n) is not None}
     return replace(space, **chosen)
 

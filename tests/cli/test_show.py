@@ -24,6 +24,21 @@ def test_a_finished_run_shows_scores_architecture_recipe_and_cost(finished):
     assert all(f"{phase} {seconds:.1f}" in shown for phase, seconds in list(result["seconds"].items())[:4])
 
 
+def test_kernels_that_are_not_square_are_shown_as_height_by_width(finished, copy_of):
+    assert "high" not in dashnas("show", finished).stdout
+    run = copy_of(finished)
+    result = json.loads((run / "result.json").read_text())
+    result["architecture"] = {
+        "tall": {"kernel_size": [7, 1], "dilation": [3, 1]},
+        "square": {"kernel_size": 5, "dilation": 2},
+        "stretched": {"kernel_size": 3, "dilation": [1, 4]},
+    }
+    (run / "result.json").write_text(json.dumps(result))
+    lines = [line.split() for line in dashnas("show", run).stdout.splitlines()]
+    for line in ("tall 7x1 3x1 19x1", "square 5 2 9", "stretched 3 1x4 3x9", "1x7 is 1 high and 7 wide"):
+        assert line.split() in lines
+
+
 def test_nothing_is_cut_at_80_columns(finished, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = dashnas("show", finished).stdout.splitlines()

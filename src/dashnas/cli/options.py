@@ -81,6 +81,14 @@ def read_options(
     dilations: Annotated[
         str | None, _option(_NETWORK, "To choose from: 1,3,7; per axis: 1,1x3.", metavar="DILATIONS")
     ] = None,
+    per_axis: Annotated[
+        bool,
+        _option(
+            _NETWORK,
+            "For images: height and width choose each for itself, from the same lists, such as 1x7. Allow size 1.",
+            "--per-axis",
+        ),
+    ] = False,
     separable: Annotated[
         bool | None,
         _option(
@@ -125,6 +133,7 @@ def read_options(
         width=width,
         kernel_sizes=parse_choices(kernel_sizes),
         dilations=parse_choices(dilations),
+        per_axis=per_axis,
         separable=separable,
         official=official,
         batch_size=batch_size,

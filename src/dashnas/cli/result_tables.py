@@ -56,6 +56,8 @@ def architecture_table(architecture: Mapping[str, Any]) -> Table:
     table = plain_table("layer", "kernel size", "dilation", "span")
     for layer, choice in Architecture.from_json(dict(architecture)).items():
         axes = max(_num_axes(choice.kernel_size), _num_axes(choice.dilation))
+        if axes == 2:
+            table.caption = "1x7 is 1 high and 7 wide"
         span = tuple(2 * half + 1 for half in choice.half_reach(axes))
         table.add_row(layer, _axes(choice.kernel_size), _axes(choice.dilation), _axes(span))
     return table

@@ -21,6 +21,7 @@ _OF_SEARCH_AND_TUNING = (
     "schedule",
     "kernel_sizes",
     "dilations",
+    "per_axis",
     "separable",
 )
 
