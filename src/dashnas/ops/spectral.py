@@ -16,7 +16,7 @@ from torch import Tensor
 from dashnas.ops.geometry import Geometry
 from dashnas.ops.merge import Grid
 
-PART_ELEMENTS = 2**22
+PART_ELEMENTS = 2**23
 """Numbers in the spectra that are held at a time. Fewer cost more calls, more gain nothing (measured)."""
 
 
