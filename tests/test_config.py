@@ -44,6 +44,7 @@ REFUSED = [
     (SearchConfig, {"arch_grad_norm": 0}, "arch_grad_norm must be positive, or None for none, got 0"),
     (SearchConfig, {"kernel_std": 0.0}, "kernel_std must be positive, or None for none, got 0"),
     (SearchConfig, {"strategy": "furier"}, "unknown strategy 'furier'; did you mean 'fourier'"),
+    (SearchConfig, {"plan": "guess"}, "unknown plan 'guess'"),
     (TuneConfig, {"tuner": "halve"}, "unknown tuner 'halve'; did you mean 'halving'"),
     (TuneConfig, {"subsample": 0}, "subsample must lie in"),
     (TuneConfig, {"reduction": 1}, "reduction must be at least 2, got 1"),

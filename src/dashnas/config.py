@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from dashnas.data.config import DataConfig
 from dashnas.errors import ConfigError, unknown_name
-from dashnas.ops.plan import AUTO
+from dashnas.ops.plan import AUTO, PLANS
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.space import SearchSpace
 
@@ -94,6 +94,8 @@ class SearchConfig:
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
     strategy: str = "auto"
     """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
+    plan: str = "measure"
+    """How "auto" finds out: "measure" times strategies of similar cost, "model" never does."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "arch_learning_rate", "temperature"):
@@ -106,6 +108,7 @@ class SearchConfig:
             _require_positive_or_none(name, getattr(self, name))
         known = (AUTO, *STRATEGIES)
         _require(self.strategy in known, unknown_name("strategy", self.strategy, known))
+        _require(self.plan in PLANS, unknown_name("plan", self.plan, PLANS))
 
 
 class Tuner(StrEnum):

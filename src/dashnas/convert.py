@@ -107,6 +107,7 @@ def to_supernet(
     sample: Tensor | tuple[Tensor, ...],
     *,
     strategy: str = "auto",
+    plan: str = "measure",
     relaxation: Relaxation | None = None,
     separable: bool = False,
     depthwise: bool | None = None,
@@ -125,6 +126,7 @@ def to_supernet(
         sample: input of the model, or a tuple of inputs; shows how large each layer's map is.
         strategy: how to compute the mixtures, a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each
             layer.
+        plan: where the strategy is "auto", "measure" times strategies of similar cost, "model" never does.
         relaxation: from architecture parameters to mixture; None is a plain softmax.
         separable: make layers with as many inputs as outputs depthwise, as the authors' code does by default;
             the paper's formulas have full convolutions.
@@ -155,6 +157,7 @@ def to_supernet(
             groups=conv.in_channels if make_depthwise else conv.groups,
             bias=conv.bias is not None,
             strategy=strategy,
+            plan=plan,
             relaxation=relaxation,
             kernel_std=kernel_std,
         )

@@ -15,18 +15,19 @@ from torch import nn
 
 from dashnas.budget import Calibration, EpochCosts, plan, time_steps
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
-from dashnas.convert import Conversion, Searchable
+from dashnas.convert import Conversion, Searchable, mixtures
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError
 from dashnas.evaluate import refuse_undefined
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.metrics import Metric, get_metric
 from dashnas.model import Topology
+from dashnas.ops.strategies import STRATEGIES
 from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
 from dashnas.progress import Reporter, Silent
 from dashnas.retrain import retrain, retrain_phase
-from dashnas.runs import Run
-from dashnas.search import make_supernet, search, search_phase
+from dashnas.runs import Run, damage_named
+from dashnas.search import make_supernet, plan_layers, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.training import DivergedError, Session, steps_per_epoch
@@ -94,6 +95,7 @@ class Job:
         if largest is None:
             supernet, conversion = self.supernet()
             largest = _largest(conversion)
+            self._use_plan(supernet, self._plan(supernet, conversion))
             phases["search"] = search_phase(
                 supernet, train, loss, config.search, epochs=1, batch_size=batch_size, seed=0
             )
@@ -149,6 +151,9 @@ class Job:
         supernet, conversion = self.supernet()
         if attempts == ATTEMPTS:
             self._tell_conversion(conversion)
+        plan = self.session.run.remember("plan.json", lambda: self._plan(supernet, conversion))
+        with damage_named(self.session.run.folder / "plan.json"):
+            self._use_plan(supernet, plan)
         config = self.config.search
         slower = 10.0 ** (attempts - ATTEMPTS)
         config = replace(
@@ -167,6 +172,17 @@ class Job:
                 raise
             self._warn(f"{error}; searching again with a tenth of the learning rates")
             return self.search(schedule, f"{name}-again", attempts - 1)
+
+    def _plan(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
+        return plan_layers(
+            supernet, conversion, self.config.search, batch_size=self.batch_size, device=self.session.device
+        )
+
+    def _use_plan(self, supernet: nn.Module, plan: dict[str, str]) -> None:
+        for name, layer in mixtures(supernet).items():
+            if plan[name] not in STRATEGIES:
+                raise ValueError(f"no strategy {plan[name]!r}")
+            layer.strategy = plan[name]
 
     def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
         """The study over recipes for the derived network."""

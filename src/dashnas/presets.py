@@ -62,6 +62,10 @@ class Options:
     """What the search may choose from."""
     per_axis: bool = False
     """For images: height and width choose each for itself."""
+    strategy: str = "auto"
+    """How the search computes mixtures; `auto` takes the fastest in each layer."""
+    plan: str = "measure"
+    """How `auto` finds out: `measure` times strategies of similar cost, `model` never does."""
     separable: bool | None = None
     """Depthwise mixtures where inputs equal outputs, as in the authors' code."""
     batch_size: int | None = None
@@ -127,7 +131,7 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         data=options.data,
         space=_space(options, spec),
         recipe=replace(config.recipe, **recipe),
-        search=config.search if options.separable is None else replace(config.search, separable=options.separable),
+        search=_search(options, config.search),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples),
         device=options.device,
@@ -136,6 +140,11 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         width=width,
         search_width=search_width,
     )
+
+
+def _search(options: Options, preset: SearchConfig) -> SearchConfig:
+    separable = preset.separable if options.separable is None else options.separable
+    return replace(preset, separable=separable, strategy=options.strategy, plan=options.plan)
 
 
 def _widths(options: Options, config: FitConfig) -> tuple[int | None, int | None]:

@@ -204,6 +204,20 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} is damaged: it is not JSON ({error}); {_how_to_mend(path)}") from error
 
 
+def read_plan(folder: Path) -> dict[str, str]:
+    """How the search of a run computes each layer: layer name to strategy.
+
+    Raises:
+        RunError: no run, one that has not searched, or a damaged file.
+    """
+    path = folder / "plan.json"
+    if (folder / "run.json").exists() and not path.exists():
+        raise RunError(f"{folder} has no plan: it has not begun to search, or was given its architecture")
+    plan = read_json(path)
+    with damage_named(path):
+        return {str(layer): str(strategy) for layer, strategy in plan.items()}
+
+
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
     """Tell of JSON that does not hold what it should as damage of the file that it was read from.

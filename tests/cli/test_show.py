@@ -52,6 +52,26 @@ def test_json_is_the_content_of_result_json(finished):
     assert shown.stderr == ""
 
 
+def test_the_plan_tells_how_each_layer_was_computed(finished):
+    plan = json.loads((finished / "plan.json").read_text())
+    assert set(plan) == set(json.loads((finished / "result.json").read_text())["architecture"])
+    assert json.loads(dashnas("show", finished, "--plan", "--json").stdout) == plan
+    lines = [line.split() for line in dashnas("show", finished, "--plan").stdout.splitlines()]
+    assert lines == [["layer", "strategy"], *([layer, strategy] for layer, strategy in plan.items())]
+
+
+def test_a_run_that_did_not_search_has_no_plan(finished, copy_of):
+    run = copy_of(finished)
+    (run / "plan.json").unlink()
+    assert_refused(dashnas("show", run, "--plan"), "has no plan: it has not begun to search, or was given")
+
+
+def test_a_damaged_plan_is_named(finished, copy_of):
+    run = copy_of(finished)
+    (run / "plan.json").write_text("[1]")
+    assert_refused(dashnas("show", run, "--plan"), "plan.json is damaged")
+
+
 def test_a_score_that_is_lost_is_called_diverged(finished, copy_of):
     run = copy_of(finished)
     result = json.loads((run / "result.json").read_text())

@@ -117,6 +117,7 @@ def test_printing_shows_what_is_not_a_default():
             {"strategy": "furier"},
             "unknown strategy 'furier'; did you mean 'fourier'\\? Known: .*mixed_results",
         ),
+        ({"plan": "mesure"}, "unknown plan 'mesure'; did you mean 'measure'\\?"),
         ({"groups": 3}, "groups=3 must divide in_channels=4 and out_channels=4"),
     ],
 )

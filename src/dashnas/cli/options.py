@@ -89,6 +89,13 @@ def read_options(
             "--per-axis",
         ),
     ] = False,
+    strategy: Annotated[
+        str, _option(_MACHINE, "How the search computes mixtures: auto, or a name in docs/operator.md.")
+    ] = "auto",
+    plan: Annotated[
+        str,
+        _option(_MACHINE, "How auto finds the fastest: measure times where the model is unsure, model never does."),
+    ] = "measure",
     separable: Annotated[
         bool | None,
         _option(
@@ -134,6 +141,8 @@ def read_options(
         kernel_sizes=parse_choices(kernel_sizes),
         dilations=parse_choices(dilations),
         per_axis=per_axis,
+        strategy=strategy,
+        plan=plan,
         separable=separable,
         official=official,
         batch_size=batch_size,

@@ -51,6 +51,14 @@ def scores_table(result: Mapping[str, Any]) -> Table:
     return table
 
 
+def plan_table(plan: Mapping[str, str]) -> Table:
+    """How the search computed each layer."""
+    table = plain_table("layer", "strategy")
+    for layer, strategy in plan.items():
+        table.add_row(layer, strategy)
+    return table
+
+
 def architecture_table(architecture: Mapping[str, Any]) -> Table:
     """Each layer's kernel size, dilation, and span: the samples from its first tap to its last."""
     table = plain_table("layer", "kernel size", "dilation", "span")

@@ -22,6 +22,8 @@ _OF_SEARCH_AND_TUNING = (
     "kernel_sizes",
     "dilations",
     "per_axis",
+    "strategy",
+    "plan",
     "separable",
 )
 

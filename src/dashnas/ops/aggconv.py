@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dashnas.errors import ConfigError, DataError, unknown_name
 from dashnas.ops.costs import Load
 from dashnas.ops.geometry import Geometry
-from dashnas.ops.plan import AUTO, choose
+from dashnas.ops.plan import AUTO, PLANS, choose
 from dashnas.ops.relaxation import Relaxation, Softmax
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.space import Candidate, PerAxis, per_axis
@@ -28,15 +28,13 @@ def aggconv(x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry, strate
         bank: (num_taps, out_channels, in_channels // groups), the kernels as in `Geometry`.
         mixture: (num_candidates,), the weight of each candidate.
         geometry: kernel sizes and dilations of the candidates, stride and groups.
-        strategy: a name in `STRATEGIES`, or "auto".
+        strategy: a name in `STRATEGIES`.
 
     Returns:
         (batch, out_channels, *ceil(spatial / stride)).
 
     Reference: Shen et al. 2022, Section 3.2, Equation 2.
     """
-    if strategy == AUTO:
-        strategy = _fastest(x.shape, bank.shape[1], geometry, x.dtype, x.device)
     device_type = x.device.type
     if torch.is_autocast_enabled(device_type) and x.dtype != torch.float64:  # which autocast leaves alone
         x = x.to(torch.get_autocast_dtype(device_type))
@@ -45,9 +43,13 @@ def aggconv(x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry, strate
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _fastest(shape: torch.Size, out_channels: int, geometry: Geometry, dtype: torch.dtype, device: torch.device) -> str:
+def _choose(
+    shape: torch.Size, out_channels: int, geometry: Geometry, dtype: torch.dtype, device: torch.device, plan: str
+) -> str:
+    """A plan belongs to a shape, and a compiled module is compiled for a shape."""
     batch, in_channels, *map_shape = shape
-    return choose(Load(batch, in_channels, out_channels, tuple(map_shape), geometry), dtype, device)
+    load = Load(batch, in_channels, out_channels, tuple(map_shape), geometry)
+    return choose(load, dtype, device, measure=plan == "measure")
 
 
 class AggConv(nn.Module):
@@ -61,13 +63,14 @@ class AggConv(nn.Module):
         groups: as in `torch.nn.Conv1d`; equal to in_channels for a depthwise layer.
         bias: whether a bias is added to the mixture's result.
         strategy: how to compute it, a name in `STRATEGIES`, or "auto" for the fastest on each shape of input.
+        plan: where the strategy is "auto", "measure" times strategies of similar cost, "model" never does.
         relaxation: from architecture parameters to mixture; None is a plain softmax.
         kernel_std: standard deviation of fresh kernels; None draws each kernel as `torch.nn.Conv1d` draws its
             own.
 
     Raises:
-        ConfigError: no candidates, one of them twice, an unknown strategy, or groups that do not divide the
-            channels.
+        ConfigError: no candidates, one of them twice, an unknown strategy or plan, or groups that do not divide
+            the channels.
 
     Reference: Shen et al. 2022, Section 3.2, Equation 2.
     """
@@ -84,6 +87,7 @@ class AggConv(nn.Module):
         groups: int = 1,
         bias: bool = True,
         strategy: str = AUTO,
+        plan: str = "measure",
         relaxation: Relaxation | None = None,
         kernel_std: float | None = None,
     ) -> None:
@@ -94,12 +98,15 @@ class AggConv(nn.Module):
             raise ConfigError(f"AggConv needs distinct candidates, got {', '.join(map(str, candidates))}")
         if strategy not in (AUTO, *STRATEGIES):
             raise ConfigError(unknown_name("strategy", strategy, (AUTO, *STRATEGIES)))
+        if plan not in PLANS:
+            raise ConfigError(unknown_name("plan", plan, PLANS))
         if in_channels % groups or out_channels % groups:
             raise ConfigError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.candidates = tuple(candidates)
         self.strategy = strategy
+        self.plan = plan
         self.relaxation: Relaxation = Softmax() if relaxation is None else relaxation
         self.kernel_std = kernel_std
         self.geometry = Geometry(
@@ -143,7 +150,10 @@ class AggConv(nn.Module):
                 f"with something in it, got {tuple(input.shape)}"
             )
         mixture = self.relaxation(self.arch_parameters)
-        result = aggconv(input, self.kernels, mixture, self.geometry, self.strategy)
+        strategy = self.strategy
+        if strategy == AUTO:
+            strategy = _choose(input.shape, self.out_channels, self.geometry, input.dtype, input.device, self.plan)
+        result = aggconv(input, self.kernels, mixture, self.geometry, strategy)
         if self.bias is not None:
             result = result + self.bias.to(result.dtype).view(-1, *(1,) * self.spatial_dims)
         return result

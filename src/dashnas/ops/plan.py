@@ -18,6 +18,9 @@ from dashnas.storage import atomic_file, cache_folder
 AUTO = "auto"
 """In place of a strategy's name: let `choose` decide."""
 
+PLANS = ("measure", "model")
+"""Whether strategies are timed where the model is unsure, or never."""
+
 UNSURE = 2.0
 """Strategies that cost no more than this times the cheapest by the model are measured."""
 
