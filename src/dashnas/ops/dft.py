@@ -89,41 +89,37 @@ class TwoStep:
         _, self.row_length, self._num_second = second.shape
         self._num_positions = num_positions
         angles = 2 * np.pi * first
-        matrix = np.concatenate([np.cos(angles), -np.sin(angles)])  # (2 num_rows, first positions)
-        self._first = _tensor(matrix, dtype, device)
-        self._first_back = _tensor((matrix * np.tile(counts, 2)[:, None]).T, dtype, device)
+        matrix = np.stack([np.cos(angles), -np.sin(angles)], axis=1)  # (num_rows, 2, first positions)
+        self._first = _tensor(matrix.reshape(-1, self._num_first), dtype, device)
+        self._first_back = _tensor((matrix * counts[:, None, None]).reshape(-1, self._num_first).T, dtype, device)
         angles = np.broadcast_to(2 * np.pi * second, (self.num_rows, *second.shape[1:]))
-        self._cos, self._sin = (_tensor(part, dtype, device) for part in (np.cos(angles), np.sin(angles)))
+        cos, sin = np.cos(angles), np.sin(angles)  # (num_rows, row_length, second positions)
+        # The real and the imaginary part of a complex product, from real and imaginary part side by side.
+        self._real = _tensor(np.concatenate([cos, sin], axis=2), dtype, device)
+        self._imag = _tensor(np.concatenate([-sin, cos], axis=2), dtype, device)
 
     def begin(self, values: Tensor) -> Tensor:
-        """(positions, columns) to its transform along the first axis, (2, num_rows, second positions, columns)."""
+        """(positions, columns) to its transform along the first axis, (num_rows, 2 * second positions, columns)."""
         columns = values.shape[1]
         if missing := self._num_first * self._num_second - self._num_positions:
             values = F.pad(values, (0, 0, 0, missing))
         product = self._first @ values.view(self._num_first, -1)
-        return product.view(2, self.num_rows, self._num_second, columns)
+        return product.view(self.num_rows, 2 * self._num_second, columns)
 
     def analyse(self, begun: Tensor, part: slice) -> Pair:
         """The second step for some first frequencies: (frequencies of the part, columns)."""
-        real, imag = begun[0, part], begun[1, part]
-        cos, sin = self._cos[part], self._sin[part]
-        spectrum = Pair(
-            torch.bmm(cos, real).baddbmm_(sin, imag),
-            torch.bmm(cos, imag).baddbmm_(sin, real, alpha=-1),
-        )
-        return spectrum.view(-1, begun.shape[-1])
+        rows = begun[part]
+        return Pair(torch.bmm(self._real[part], rows), torch.bmm(self._imag[part], rows)).view(-1, begun.shape[-1])
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """Room for what `begin` returns; each part writes its own."""
-        return self._first.new_empty(2, self.num_rows, self._num_second, columns)
+        return self._first.new_empty(self.num_rows, 2 * self._num_second, columns)
 
     def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
         """Take the second step back for some first frequencies."""
-        columns = begun.shape[-1]
-        real, imag = spectrum.view(-1, self.row_length, columns)
-        cos, sin = self._cos[part].transpose(1, 2), self._sin[part].transpose(1, 2)
-        torch.bmm(cos, real, out=begun[0, part]).baddbmm_(sin, imag, alpha=-1)
-        torch.bmm(cos, imag, out=begun[1, part]).baddbmm_(sin, real)
+        real, imag = spectrum.view(-1, self.row_length, begun.shape[-1])
+        torch.bmm(self._real[part].transpose(1, 2), real, out=begun[part])
+        begun[part].baddbmm_(self._imag[part].transpose(1, 2), imag)
 
     def finish(self, begun: Tensor) -> Tensor:
         """Take the first step back: (positions, columns)."""
