@@ -16,7 +16,7 @@ from torch import Tensor
 from dashnas.ops.geometry import Geometry
 from dashnas.ops.merge import Grid
 
-PART_ELEMENTS = 2**23
+PART_ELEMENTS = 2**21
 """Numbers in the spectra that are held at a time. Fewer cost more calls, more gain nothing (measured)."""
 
 
@@ -108,7 +108,8 @@ class Spectral:
             kernel_part = taps.analyse(of_kernel, part).view(-1, out_channels, per_group)
             product = _result(x_part, kernel_part, geometry.groups)
             outputs.synthesise(result, product.view(-1, batch * out_channels), part)
-        return _to_maps(outputs.finish(result), batch, geometry.output_shape(tuple(map_shape)), x.dtype)
+        shape = (batch, out_channels, *geometry.output_shape(tuple(map_shape)))
+        return _to_maps(outputs.finish(result), shape, x.dtype)
 
     def backward(
         self,
@@ -140,7 +141,7 @@ class Spectral:
             taps.synthesise(grad_kernel, product.view(-1, out_channels * per_group), part)
         of_input = None
         if grad_x is not None:
-            of_input = _to_maps(inputs.finish(grad_x), batch, tuple(map_shape), x.dtype)
+            of_input = _to_maps(inputs.finish(grad_x), tuple(x.shape), x.dtype)
         return of_input, [taps.finish(grad_kernel).view(kernel.shape).to(kernel.dtype)]
 
 
@@ -149,9 +150,9 @@ def _to_columns(maps: Tensor, dtype: torch.dtype) -> Tensor:
     return maps.to(dtype).flatten(2).flatten(0, 1).t().contiguous()
 
 
-def _to_maps(columns: Tensor, batch: int, map_shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """(positions, batch * channels) to (batch, channels, *spatial)."""
-    return columns.t().contiguous().view(batch, -1, *map_shape).to(dtype)
+def _to_maps(columns: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """(positions, batch * channels) to a shape (batch, channels, *spatial)."""
+    return columns.t().contiguous().view(shape).to(dtype)
 
 
 def _to_rows(kernel: Tensor, dtype: torch.dtype) -> Tensor:
