@@ -135,14 +135,9 @@ def phase():
     return retrain_phase("probe", network, data.train, loss, Recipe(), RetrainConfig(), epochs=1, batch_size=16, seed=0)
 
 
-def test_timed_steps_tell_seconds_and_bytes_and_leave_the_generators_alone(monkeypatch):
+def test_timed_steps_tell_seconds_and_leave_the_generators_alone(monkeypatch):
     clock = iter(np.cumsum([0, 9.0, 0, 1.0, 0, 3.0, 0, 2.0]))  # the warm-up, and three steps
     monkeypatch.setattr("dashnas.budget.time.perf_counter", lambda: next(clock))
     made, state = phase(), torch.get_rng_state()
-    cost = time_steps(made, torch.device("cpu"))
-    assert cost.seconds == 2.0
+    assert time_steps(made, torch.device("cpu")) == 2.0
     assert torch.equal(torch.get_rng_state(), state)
-    weights = sum(p.numel() for p in made.model.parameters())
-    # Weights, gradients and momentum; then at least the inputs and the hidden values of 16 samples.
-    assert cost.peak_bytes >= 4 * (3 * weights + 16 * (32 + 50))
-    assert cost.peak_bytes < 4 * (5 * weights + 16 * 10 * (32 + 50))

@@ -53,6 +53,7 @@ REFUSED = [
     (Schedule, {**SCHEDULE, "tune_trials": 0}, "tune_trials must be at least 1, got 0"),
     (Schedule, {**SCHEDULE, "tune_epochs": 0}, "tune_epochs must be at least 1, got 0"),
     (Schedule, {**SCHEDULE, "retrain_epochs": 0}, "retrain_epochs must be at least 1, got 0"),
+    (FitConfig, {"memory_bytes": 0}, "memory must be a positive number of bytes, got 0"),
     (FitConfig, {"batch_size": 1}, "batch_size must be at least 2, for batch normalisation; got 1"),
     (FitConfig, {"seed": -1}, "seed must not be negative, got -1"),
     (FitConfig, {"width": 0}, "width must be at least 1, got 0"),

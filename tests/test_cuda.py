@@ -5,8 +5,15 @@ import pytest
 import torch
 
 from dashnas import Options, fit
+from dashnas.backbones import build_backbone
+from dashnas.config import Recipe, RetrainConfig
+from dashnas.data import DataConfig, prepare
+from dashnas.losses import make_loss
+from dashnas.memory import count_step, measure_step
 from dashnas.ops import STRATEGIES, AggConv1d, AggConv2d
+from dashnas.retrain import retrain_phase
 from dashnas.space import SearchSpace
+from dashnas.training import take_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -50,6 +57,20 @@ def test_fit_searches_trains_and_predicts(tmp_path):
     result = fit((x, y), Options(epochs=10, width=8, tune_trials=2, device="cuda"), out=tmp_path / "run")
     assert result.summary["device"] == "cuda"
     assert result.summary["scores"]["test"]["value"] < 0.3
+
+
+def test_the_memory_of_a_step_is_told_within_a_quarter():
+    spec = {"epochs": 1, "batch_size": 64, "seed": 0}
+    x = np.random.default_rng(0).normal(size=(256, 2, 512)).astype(np.float32)
+    data = prepare((x, np.arange(256) % 3), DataConfig(), seed=0)
+    loss = make_loss(data.spec, data.normaliser, metric_name="error")
+    network = build_backbone("resnet1d", data.spec, width=64)
+    phase = retrain_phase("retrain", network, data.train, loss, Recipe(), RetrainConfig(), **spec)
+    cuda = torch.device("cuda")
+    estimate = measure_step(count_step(phase, cuda), phase, cuda, 16).peak_bytes(64)
+    torch.cuda.reset_peak_memory_stats()
+    take_step(phase, np.arange(64), cuda)
+    assert estimate == pytest.approx(torch.cuda.max_memory_allocated(), rel=0.25)
 
 
 def _value_and_gradients(layer, x):

@@ -87,3 +87,32 @@ def test_masked_positions_are_not_scored():
     normal = part.batch(np.arange(len(part))).x[:, :1]
     predicted = data.normaliser.decode_target(normal).numpy()
     assert value == pytest.approx(np.abs(predicted - part.targets())[:, 0][mask].mean())
+
+
+class Small(Logits):
+    """Runs out of memory on more than 3 samples."""
+
+    def __init__(self, most: int = 3) -> None:
+        super().__init__()
+        self.most = most
+        self.seen: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(x))
+        if len(x) > self.most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return super().forward(x)
+
+
+def test_where_memory_runs_out_predictions_are_made_in_halves():
+    x = torch.randn(13, 2, 16)
+    plain = Normaliser(input_mean=(0.0, 0.0), input_std=(1.0, 1.0))
+    network = Small()
+    np.testing.assert_allclose(predict(network, [x], plain, CPU), predict(Logits(), [x], plain, CPU), rtol=1e-5)
+    assert network.seen == [13, 7, 4, 2, 2, 3, 6, 3, 3]
+
+
+def test_where_not_even_one_sample_fits_the_error_passes():
+    plain = Normaliser(input_mean=(0.0, 0.0), input_std=(1.0, 1.0))
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        predict(Small(most=0), [torch.randn(4, 2, 16)], plain, CPU)

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from dashnas.budget import Calibration, EpochCosts
+from dashnas.budget import EpochCosts
 from dashnas.config import Schedule
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
-from dashnas.errors import ConfigError, RunError
-from dashnas.job import WIDTHS, find_device, workspace
+from dashnas.errors import ConfigError, NotEnoughMemoryError, RunError
+from dashnas.job import WIDTHS, Calibration, find_device, workspace
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
 from dashnas.space import Architecture, Candidate
@@ -79,7 +79,7 @@ def test_calibration_times_the_largest_network_that_may_be_derived():
         calibration = one.calibrate()
     assert {str(choice) for choice in seen[0].values()} == {"k5_d2"}
     assert seen[1] is None
-    assert set(calibration.peak_bytes) == {"search", "derived", "backbone"}
+    assert set(calibration.needs) == {"search", "derived", "backbone"}
     costs = calibration.costs
     assert min(costs.search, costs.derived, costs.backbone) > 0
     assert costs.retrain_share == pytest.approx(48 / 36)  # 36 samples for training, 12 for validation
@@ -89,7 +89,7 @@ def test_with_a_given_architecture_no_search_is_timed():
     with job(options(architecture=ARCHITECTURE)) as one:
         calibration = one.calibrate()
         assert calibration.costs.search == 0
-        assert set(calibration.peak_bytes) == {"derived", "backbone"}
+        assert set(calibration.needs) == {"derived", "backbone"}
         assert one.search(None) == (ARCHITECTURE, 0.0)
 
 
@@ -210,3 +210,48 @@ def test_entropy_starts_near_that_of_no_preference():
     with job() as one:
         for layer in mixtures(one.supernet()[0]).values():
             assert layer.mixture_entropy() == pytest.approx(math.log(len(layer.candidates)), abs=1e-4)
+
+
+def test_a_width_that_does_not_fit_the_memory_ends_the_widening(monkeypatch):
+    free = options(width=None, epochs=None, tune_trials=None, budget_seconds=100)
+    with job(free) as one:
+
+        def calibrate():
+            if one.config.width > 32:
+                raise NotEnoughMemoryError("64 does not fit")
+            return Calibration(EpochCosts(search=1e-6, derived=1e-6, backbone=1e-6, retrain_share=1.25), {})
+
+        monkeypatch.setattr(one, "calibrate", calibrate)
+        assert one.schedule_within(100).width == 32
+        monkeypatch.setattr("dashnas.job.WIDTHS", (64,))
+        with pytest.raises(NotEnoughMemoryError, match="64 does not fit"):
+            one.schedule_within(100)
+
+
+def test_steps_are_timed_in_the_pieces_that_fit(monkeypatch):
+    timed = []
+    monkeypatch.setattr("dashnas.job.fitting_micro_batch", lambda *_: 4)
+    monkeypatch.setattr("dashnas.job.time_steps", lambda phase, device, micro_batch: timed.append(micro_batch) or 1.0)
+    with job() as one:
+        one.calibrate()
+    assert timed == [4, 4, 4]
+
+
+def test_memory_that_surely_suffices_is_not_measured(monkeypatch):
+    """So that the outcome depends on no measurement."""
+    monkeypatch.setattr("dashnas.job.measure_step", lambda *_: pytest.fail("measured"))
+    with job() as one:
+        one.settle_micro_batches()
+        assert one.session.run.read("micro_batch.json", default={}) == {"search": 16, "derived": 16, "backbone": 16}
+
+
+def test_memory_that_runs_out_while_a_step_is_weighed_is_told_as_too_little(monkeypatch):
+    def run_out(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("dashnas.job.count_step", run_out)
+    with (
+        job() as one,
+        pytest.raises(NotEnoughMemoryError, match=r"of the supernet on a few samples, of .* free; a smaller"),
+    ):
+        one.settle_micro_batches()

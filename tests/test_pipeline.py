@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from dashnas import TrainedModel, dry_run, fit, retrain, search, search_only, training, tune
+from dashnas import TrainedModel, dry_run, evaluate, fit, retrain, search, search_only, training, tune
 from dashnas.config import Recipe, Schedule
 from dashnas.data import DataConfig, TargetKind, prepare
-from dashnas.errors import ConversionError, RunError
+from dashnas.errors import ConversionError, NotEnoughMemoryError, RunError
 from dashnas.metrics import get_metric, score
+from dashnas.progress import Silent
 from dashnas.runs import read_events
 from dashnas.space import Architecture, Candidate
 from dashnas.training import DivergedError
@@ -238,7 +239,7 @@ def test_a_dry_run_trains_nothing_and_tells_the_costs():
     assert would.schedule == Schedule(search_epochs=1, tune_trials=2, tune_epochs=1, retrain_epochs=2)
     assert set(would.seconds) == {"search", "tune", "retrain", "backbone"}
     assert all(seconds > 0 for seconds in would.seconds.values())
-    assert all(size > 0 for size in would.peak_bytes.values())
+    assert all(need.peak_bytes > 0 for need in would.needs.values())
     assert len(would.conversion.searchable) == 9
 
 
@@ -351,3 +352,105 @@ def test_a_run_depends_on_its_seed_alone():
     assert fit(data, chosen).summary["scores"] == first["scores"]
     other = fit(data, replace(chosen, seed=1)).summary
     assert other["scores"] != first["scores"]
+
+
+class MemoryRunsOut:
+    """From a step of a phase on, more than 8 samples at once do not fit, or are not tried."""
+
+    def __init__(self, phase: str, step: int, *, fails: bool) -> None:
+        self.phase, self.step, self.fails = phase, step, fails
+        self.network: str | None = None
+        self.steps: set[int] = set()
+        self.compute = training.compute_gradients
+
+    def __call__(self, phase, indices, device, *, micro_batch, seed):
+        if phase.name == self.phase and seed:  # 0 is that of steps taken only to be weighed
+            self.steps.add(seed)
+            if len(self.steps) > self.step:
+                self.network = phase.network_name
+        if phase.network_name != self.network:
+            return self.compute(phase, indices, device, micro_batch=micro_batch, seed=seed)
+        loss = self.compute(phase, indices, device, micro_batch=8 if not self.fails else micro_batch, seed=seed)
+        if self.fails and min(micro_batch, len(indices)) > 8:
+            raise MemoryError
+        return loss
+
+
+PHASES = {"search": {"search"}, "tune-0": {"derived"}, "tune-1": {"derived"}, "retrain": {"derived"}}
+PHASES |= {"tune-backbone": {"backbone"}, "backbone": {"backbone"}}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_run_whose_memory_runs_out_ends_as_one_with_fewer_samples_at_once_from_there_on(phase, tmp_path, monkeypatch):
+    chosen, ended = options(epochs=2, search_epochs=2, tune_epochs=2), {}
+    for name, fails in (("told", False), ("failed", True)):
+        monkeypatch.setattr(training, "compute_gradients", MemoryRunsOut(phase, 3, fails=fails))
+        ended[name] = fit(arrays(TargetKind.CLASSES), chosen, out=tmp_path / name)
+        monkeypatch.undo()
+    told, failed = ended["told"], ended["failed"]
+    expected = dict.fromkeys(("search", "derived", "backbone"), 16) | dict.fromkeys(PHASES[phase], 8)
+    assert failed.summary["micro_batch"] == expected
+    assert told.summary["micro_batch"] == dict.fromkeys(expected, 16)
+    torch.testing.assert_close(
+        failed.model.network.state_dict(), told.model.network.state_dict(), rtol=0, atol=0
+    )  # fmt: skip
+    for key in ("scores", "backbone_scores", "architecture"):
+        assert failed.summary[key] == told.summary[key]
+    told_there = [event["micro_batch"] for event in read_events(tmp_path / "failed") if event["phase"] == phase]
+    assert told_there == [16, 8]
+
+
+class Messages(Silent):
+    def __init__(self):
+        self.told = []
+
+    def message(self, text):
+        self.told.append(text)
+
+
+def test_what_does_not_fit_the_memory_that_is_allowed_is_computed_in_pieces(tmp_path):
+    listener, data = Messages(), arrays(TargetKind.CLASSES, samples=120)
+    chosen = options(batch_size=64, tune_trials=1)
+    needs = dry_run(data, chosen).needs
+    tight = replace(chosen, memory_bytes=needs["search"].peak_bytes // 2)
+    summary = fit(data, tight, out=tmp_path / "run", reporter=listener).summary
+    assert 2 <= summary["micro_batch"]["search"] < 64
+    assert json.loads((tmp_path / "run" / "micro_batch.json").read_text()) == summary["micro_batch"]
+    assert {e["micro_batch"] for e in read_events(tmp_path / "run") if e["phase"] == "search"} == {
+        summary["micro_batch"]["search"]
+    }
+    told = next(text for text in listener.told if "the supernet on a whole batch would take about" in text)
+    assert f"that are allowed; {summary['micro_batch']['search']} samples are computed at once" in told
+    assert math.isfinite(summary["scores"]["test"]["value"])
+
+
+def test_a_resumed_run_keeps_its_pieces_whatever_is_free_by_then(tmp_path, monkeypatch):
+    data, chosen = arrays(TargetKind.CLASSES), options(batch_size=16, tune_trials=1)
+    monkeypatch.setattr("dashnas.job.fitting_micro_batch", lambda *_: 4)
+    expected = fit(data, chosen, out=tmp_path / "a").summary
+    search_only(data, chosen, out=tmp_path / "b")
+    monkeypatch.undo()
+    summary = fit(data, chosen, out=tmp_path / "b").summary
+    assert summary["micro_batch"] == {"search": 4, "derived": 4, "backbone": 4}
+    assert summary["scores"] == expected["scores"]
+    assert fit(data, chosen).summary["scores"] != expected["scores"]
+
+
+def test_what_cannot_fit_is_refused_before_training(tmp_path):
+    chosen = options(memory_bytes=1000)
+    with pytest.raises(
+        NotEnoughMemoryError, match=r"of the supernet would take .* 2 samples at once.*a smaller --width"
+    ):
+        fit(arrays(TargetKind.CLASSES), chosen, out=tmp_path / "run")
+    assert not read_events(tmp_path / "run")
+    with pytest.raises(NotEnoughMemoryError, match="0 MB that are allowed"):
+        dry_run(arrays(TargetKind.CLASSES), chosen)
+
+
+def test_scores_are_computed_on_as_many_samples_at_once_as_fit(monkeypatch):
+    sizes = set()
+    predict = evaluate._forward
+    monkeypatch.setattr(evaluate, "_forward", lambda network, x: sizes.add(len(x)) or predict(network, x))
+    monkeypatch.setattr("dashnas.job.fitting_micro_batch", lambda *_: 4)
+    fit(arrays(TargetKind.CLASSES), options(tune_trials=1))
+    assert max(sizes) == 4

@@ -1,6 +1,7 @@
 """Training of one phase: rates, order, steps, what is saved and how it goes on."""
 
 import math
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from dashnas.config import LearningRateSchedule
 from dashnas.data import Batch, TargetKind
-from dashnas.errors import RunError
+from dashnas.errors import NotEnoughMemoryError, RunError, is_out_of_memory
+from dashnas.losses import Loss
+from dashnas.microbatch import share_micro_batch
 from dashnas.progress import Silent
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.training import DivergedError, Interrupted, Phase, rate_factor, sgd, steps_per_epoch, train
@@ -80,6 +83,7 @@ class Recorder(nn.Module):
         return self.linear(x.flatten(1))
 
 
+@Loss
 def cross_entropy(output: Tensor, batch: Batch) -> Tensor:
     return nn.functional.cross_entropy(output, batch.y)
 
@@ -190,7 +194,7 @@ def test_an_event_tells_phase_epoch_loss_rate_seconds_and_what_was_found(part, t
     with session(tmp_path) as there:
         progress = train(made, there)
     first, second = read_events(tmp_path)
-    assert set(first) == {"phase", "epoch", "loss", "learning_rate", "seconds", "score"}
+    assert set(first) == {"phase", "epoch", "loss", "learning_rate", "micro_batch", "seconds", "score"}
     assert (first["phase"], first["epoch"], first["score"]) == ("retrain", 0, 0.5)
     assert second["learning_rate"] == pytest.approx(0.1 * 0.5 * (1 + math.cos(math.pi * 1.5 / 2)))
     assert first["seconds"] <= second["seconds"] <= progress.seconds + 1e-3  # they are rounded
@@ -200,6 +204,7 @@ def test_an_event_tells_phase_epoch_loss_rate_seconds_and_what_was_found(part, t
 def test_the_loss_of_an_epoch_is_the_mean_over_its_samples(part, tmp_path):
     losses = iter([1.0, 3.0])
 
+    @Loss
     def loss(output: Tensor, _: Batch) -> Tensor:
         return 0 * output.sum() + next(losses)
 
@@ -232,6 +237,7 @@ def test_an_epoch_that_was_not_scored_has_no_score(part, tmp_path):
 def test_a_loss_that_is_no_number_ends_the_phase(part, tmp_path, value):
     calls = iter(range(100))
 
+    @Loss
     def loss(output: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(output, batch) * (value if next(calls) == 3 else 1)
 
@@ -349,3 +355,203 @@ def test_a_whole_checkpoint_of_something_else_is_refused(damage, part, tmp_path)
         there.run.save_checkpoint("retrain", damage)
         with pytest.raises(RunError, match=r"of retrain does not fit .*; delete checkpoints/retrain.pt to repeat"):
             train(phase(part), there)
+
+
+class Normed(nn.Module):
+    """A network whose state a step also changes otherwise than by its gradients, and that draws noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(32, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+CPU_MESSAGE = (
+    "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+)
+ERRORS = [RuntimeError(CPU_MESSAGE), MemoryError(), torch.OutOfMemoryError("CUDA out of memory")]
+
+
+def memory_for(samples: int, *, from_step: int = 0, error: Exception = ERRORS[0]) -> Loss:
+    """A cross-entropy that runs out of memory on more samples, once it was asked for that many losses."""
+    asked = iter(range(10_000))
+
+    @Loss
+    def loss(output: Tensor, batch: Batch) -> Tensor:
+        if next(asked) >= from_step and len(output) > samples:
+            raise error
+        return cross_entropy(output, batch)
+
+    return loss
+
+
+def normed(part, **more) -> Phase:
+    torch.manual_seed(7)
+    return phase(part, Normed(), **more)
+
+
+def state(made: Phase) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in made.model.state_dict().items()}
+
+
+def settled_from(step: int, micro_batch: int, part, folder, *, before: int = 16) -> Phase:
+    """Trained with one micro-batch up to a step, and with a smaller one from there on."""
+    with session(folder) as there:
+        share_micro_batch(there.run, "network", before)
+    with session(folder, stop_requested=stop_at(step)) as there, pytest.raises(Interrupted):
+        train(normed(part), there)
+    with session(folder) as there:
+        share_micro_batch(there.run, "network", micro_batch)
+        made = normed(part)
+        train(made, there)
+    return made
+
+
+class Messages(Silent):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.told.append(text)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["PyTorch", "Python", "GPU"])
+def test_where_memory_runs_out_a_step_is_repeated_in_pieces_and_so_are_all_after_it(part, tmp_path, error):
+    expected = settled_from(3, 8, part, tmp_path / "a")
+    made, listener = normed(part, loss=memory_for(8, from_step=3, error=error)), Messages()
+    with session(tmp_path / "b", reporter=listener) as there:
+        progress = train(made, there)
+    torch.testing.assert_close(state(made), state(expected), rtol=0, atol=0)  # running statistics too
+    assert progress.micro_batch == 8
+    assert [event["micro_batch"] for event in read_events(tmp_path / "b")] == [16, 8, 8]
+    (told,) = listener.told
+    assert told == (
+        "warning: memory ran out in epoch 2, step 2 of retrain; it goes on with 8 samples at once, "
+        "whose gradients add up"
+    )
+
+
+def test_it_is_halved_as_often_as_memory_runs_out(part, tmp_path):
+    expected = settled_from(2, 2, part, tmp_path / "a")
+    made, listener = normed(part, loss=memory_for(3, from_step=2)), Messages()
+    with session(tmp_path / "b", reporter=listener) as there:
+        assert train(made, there).micro_batch == 2
+    torch.testing.assert_close(state(made), state(expected), rtol=0, atol=0)
+    assert [text.split("goes on with ")[1][0] for text in listener.told] == ["8", "4", "2"]
+
+
+class NoBackward(torch.autograd.Function):
+    """Runs out of memory in the backward pass."""
+
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        raise RuntimeError(CPU_MESSAGE)
+
+
+def test_gradients_and_statistics_of_the_pieces_before_are_dropped(part, tmp_path):
+    """The second piece of the third step fails, in its backward pass."""
+    calls = iter(range(1000))
+
+    @Loss
+    def loss(output: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(NoBackward.apply(output) if next(calls) == 5 else output, batch)
+
+    expected = settled_from(2, 4, part, tmp_path / "a", before=8)
+    made = normed(part, loss=loss)
+    with session(tmp_path / "b") as there:
+        share_micro_batch(there.run, "network", 8)
+        assert train(made, there).micro_batch == 4
+    torch.testing.assert_close(state(made), state(expected), rtol=0, atol=0)
+
+
+def test_with_as_few_samples_as_may_be_it_is_refused_and_can_be_gone_on_with(part, tmp_path):
+    made = normed(part, loss=memory_for(1, from_step=3))
+    with (
+        session(tmp_path / "b") as there,
+        pytest.raises(NotEnoughMemoryError, match=r"epoch 2, step 2 of retrain, even with 2 samples.*smaller --width"),
+    ):
+        train(made, there)
+    expected = settled_from(3, 2, part, tmp_path / "a")
+    resumed = normed(part)
+    with session(tmp_path / "b") as there:
+        train(resumed, there)
+    torch.testing.assert_close(state(resumed), state(expected), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("step", [4, 5, 6])
+def test_a_stop_after_memory_ran_out_is_resumed_with_the_same_pieces(part, tmp_path, step):
+    undisturbed = normed(part, loss=memory_for(8, from_step=3))
+    with session(tmp_path / "a") as there:
+        train(undisturbed, there)
+    with session(tmp_path / "b", stop_requested=stop_at(step)) as there, pytest.raises(Interrupted):
+        train(normed(part, loss=memory_for(8, from_step=3)), there)
+    resumed = normed(part)  # and memory enough
+    with session(tmp_path / "b") as there:
+        train(resumed, there)
+    torch.testing.assert_close(state(resumed), state(undisturbed), rtol=0, atol=0)
+    events = [[{**e, "seconds": 0} for e in read_events(tmp_path / name)] for name in "ab"]
+    assert events[0] == events[1]
+
+
+def test_a_death_after_memory_ran_out_is_resumed_from_that_step(part, tmp_path):
+    """Without another checkpoint: the one that is written when memory runs out says from where on there are pieces."""
+
+    def die() -> bool:
+        if next(calls) == 5:
+            raise Death
+        return False
+
+    calls = iter(range(1, 1000))
+    with session(tmp_path / "b", stop_requested=die) as there, pytest.raises(Death):
+        train(normed(part, loss=memory_for(8, from_step=3)), there)
+    resumed, expected = normed(part), settled_from(3, 8, part, tmp_path / "a")
+    with session(tmp_path / "b") as there:
+        train(resumed, there)
+    torch.testing.assert_close(state(resumed), state(expected), rtol=0, atol=0)
+
+
+def test_later_phases_of_the_same_network_start_with_what_fitted(part, tmp_path):
+    with session(tmp_path) as there:
+        train(normed(part, network_name="derived", loss=memory_for(8)), there)
+        for name, network, expected in (("tune-1", "derived", 8), ("backbone", "backbone", 16)):
+            assert train(normed(part, name=name, network_name=network), there).micro_batch == expected
+
+
+def test_an_error_of_another_kind_is_not_taken_for_it(part, tmp_path):
+    with session(tmp_path) as there, pytest.raises(RuntimeError, match="shapes"):
+        train(normed(part, loss=memory_for(8, error=RuntimeError("shapes do not fit"))), there)
+
+
+def test_nothing_of_a_failed_attempt_is_held_while_it_is_repeated(part, tmp_path):
+    """Or the memory would run out again."""
+    outputs: list[weakref.ref[Tensor]] = []
+    alive: list[bool] = []
+
+    @Loss
+    def loss(output: Tensor, batch: Batch) -> Tensor:
+        if len(output) > 8:
+            outputs.append(weakref.ref(output))
+            raise RuntimeError(CPU_MESSAGE)
+        alive.append(outputs[0]() is not None)
+        return cross_entropy(output, batch)
+
+    with session(tmp_path) as there:
+        train(normed(part, loss=loss), there)
+    assert not any(alive)
+
+
+def test_pytorch_s_own_error_is_known_and_others_are_not():
+    with pytest.raises(RuntimeError) as refused:
+        torch.empty(2**55, dtype=torch.uint8)
+    assert is_out_of_memory(refused.value)
+    with pytest.raises(RuntimeError) as other:
+        torch.ones(2) @ torch.ones(3)
+    assert not is_out_of_memory(other.value)

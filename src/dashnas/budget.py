@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dashnas.config import Schedule, TuneConfig, Tuner
 from dashnas.errors import ConfigError
@@ -22,16 +21,6 @@ MAX_EPOCHS = 200
 
 
 @dataclass(frozen=True)
-class StepCost:
-    """What a training step of one network costs."""
-
-    seconds: float
-    """The median of a few steps."""
-    peak_bytes: int
-    """What autograd keeps for the backward pass, plus weights, gradients and momentum."""
-
-
-@dataclass(frozen=True)
 class EpochCosts:
     """What an epoch of each phase costs, in seconds."""
 
@@ -43,27 +32,17 @@ class EpochCosts:
     """Size of the final training set, as a multiple of the training part."""
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What a few steps of each network have shown."""
-
-    costs: EpochCosts
-    peak_bytes: dict[str, int]
-    """Memory of a training step of each network."""
-
-
-def time_steps(phase: Phase, device: torch.device, repeats: int = 3) -> StepCost:
-    """Train a throw-away network for a few steps, one more to warm up and one to weigh."""
+def time_steps(phase: Phase, device: torch.device, *, micro_batch: int | None = None, repeats: int = 3) -> float:
+    """Train a throw-away network for a few steps, and one more to warm up; the median of their seconds."""
     phase.model.to(device).train()
     indices = np.arange(min(phase.batch_size, len(phase.part)))
     seconds = []
     with isolated_rng(device):
-        peak_bytes = _step_bytes(phase, indices, device)
         for _ in range(repeats + 1):
             started = time.perf_counter()
-            take_step(phase, indices, device).item()  # item() waits for the device
+            take_step(phase, indices, device, micro_batch=micro_batch).item()  # item() waits for the device
             seconds.append(time.perf_counter() - started)
-    return StepCost(float(np.median(seconds[1:])), peak_bytes)
+    return float(np.median(seconds[1:]))
 
 
 def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig) -> Schedule:
@@ -130,17 +109,3 @@ def _number(digits: str, text: str) -> float:
         return float(digits)
     except ValueError:
         raise ConfigError(f"cannot read {text!r} as a time; write it as 90s, 10m or 1h30m") from None
-
-
-def _step_bytes(phase: Phase, indices: np.ndarray, device: torch.device) -> int:
-    saved: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        take_step(phase, indices, device)
-    weights = sum(p.numel() * p.element_size() for p in phase.model.parameters())
-    return sum(saved.values()) + 3 * weights

@@ -212,6 +212,8 @@ class FitConfig:
     """Wall time the whole run may take; None leaves the epochs to `schedule` or to the size of the data."""
     schedule: Schedule | None = None
     """Epochs and trials, where they are given rather than worked out."""
+    memory_bytes: int | None = None
+    """Most memory that a training step may take; None is what is free."""
     device: str = "cpu"
     """A PyTorch device."""
     threads: int | None = None
@@ -233,6 +235,10 @@ class FitConfig:
         _require(
             self.budget_seconds is None or self.schedule is None,
             "give either a budget or epochs, not both: a budget works the epochs out",
+        )
+        _require(
+            self.memory_bytes is None or self.memory_bytes > 0,
+            f"memory must be a positive number of bytes, got {self.memory_bytes}",
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -28,12 +28,25 @@ class RunError(UserError):
     """A run directory that is missing, damaged, or belongs to another configuration."""
 
 
+class NotEnoughMemoryError(UserError, MemoryError):
+    """A training step does not fit, however few samples are computed at once."""
+
+
 class SealedTestError(DashnasError, RuntimeError):
     """The test part was touched before the final evaluation opened it."""
 
 
 class StorageError(DashnasError, OSError):
     """A file could not be written; what was there before is untouched."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: that of the machine, or a GPU's. PyTorch, imported late, has its own errors for it."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    )
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:

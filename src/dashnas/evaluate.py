@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
+from dashnas.errors import is_out_of_memory
 from dashnas.metrics import Metric, Score, score
 
 
@@ -27,8 +28,19 @@ def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser
     """
     network.to(device).eval()
     with torch.inference_mode():
-        outputs = [normaliser.decode_target(network(x.to(device))).cpu() for x in inputs]
+        outputs = [normaliser.decode_target(_forward(network, x.to(device))).cpu() for x in inputs]
     return torch.cat(outputs).numpy()
+
+
+def _forward(network: nn.Module, x: Tensor) -> Tensor:
+    """A network's outputs, of half the samples at a time for as long as memory runs out."""
+    try:
+        outputs: Tensor = network(x)
+        return outputs
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or len(x) == 1:
+            raise
+    return torch.cat([_forward(network, half) for half in x.tensor_split(2)])
 
 
 def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int, device: torch.device) -> float:

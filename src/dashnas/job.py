@@ -13,14 +13,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from dashnas.budget import Calibration, EpochCosts, plan, time_steps
+from dashnas.budget import EpochCosts, plan, time_steps
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures
 from dashnas.data.prepare import PreparedData, prepare
-from dashnas.errors import ConfigError, DataError
+from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
 from dashnas.losses import Loss, class_weights, make_loss
+from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
 from dashnas.metrics import Metric, get_metric
+from dashnas.microbatch import FEWEST, MICRO_BATCHES
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
@@ -30,15 +32,48 @@ from dashnas.runs import Run, damage_named
 from dashnas.search import make_supernet, plan_layers, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
-from dashnas.training import DivergedError, Session, steps_per_epoch
+from dashnas.training import DivergedError, Phase, Session, steps_per_epoch
 from dashnas.tune import Tuning, grid
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
 
 
+HELPS = "a smaller --width, fewer --kernel-sizes or shorter inputs need less"
+"""Where not even the smallest micro-batch fits."""
+
+
+SOME_DROPOUT = 0.05
+"""Of the networks that are weighed and timed: the masks take memory, whatever the probability is."""
+
+
 ATTEMPTS = 3
 """Tries of a phase that diverges before the run gives up, each with a tenth of the learning rate before."""
+
+
+NETWORKS = {"search": "the supernet", "derived": "the derived network", "backbone": "the untouched backbone"}
+"""What the networks of a run are called, by the name of their micro-batch."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """The memory of a network in training."""
+
+    peak_bytes: int
+    """Of a training step on a whole batch: about, or an upper bound where that was not measured."""
+    limit: str
+    """What it may take, in words."""
+    micro_batch: int
+    """Most samples that are computed at once, so that a step fits; the batch size where all are."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a few steps of each network have shown."""
+
+    costs: EpochCosts
+    needs: dict[str, Need]
+    """By network."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +121,85 @@ class Job:
             backbone = topology.build_for_search(self.data.spec)
             return make_supernet(backbone, self.config.space, sample, self.config.search)
 
-    def calibrate(self) -> Calibration:
-        """Time a few steps of each network: the supernet, the backbone, and the largest one that may be derived."""
-        data, config = self.data, self.config
-        train, loss, batch_size = data.train, self.loss, self.batch_size
+    def calibrate(self, *, measure: bool = False) -> Calibration:
+        """Weigh and time a few steps of each network: the supernet, the backbone, and the largest that may be derived.
+
+        Args:
+            measure: whether to measure the memory also where an upper bound fits.
+
+        Raises:
+            NotEnoughMemoryError: a step of one of them does not fit, however few samples are computed at once.
+        """
+        data, config, batch_size = self.data, self.config, self.batch_size
+        phases = self._sample_phases()
+        free = free_bytes(self.session.device)
+        needs = {name: self._weigh(phase, free, measure) for name, phase in phases.items()}
+        seconds = {
+            name: time_steps(phase, self.session.device, micro_batch=needs[name].micro_batch)
+            for name, phase in phases.items()
+        }
+        batches = steps_per_epoch(len(data.train), batch_size)
+        costs = EpochCosts(
+            search=seconds["search"] * batches * config.search.subsample if "search" in seconds else 0.0,
+            derived=seconds["derived"] * batches,
+            backbone=seconds["backbone"] * batches,
+            retrain_share=len(data.development) / len(data.train),
+        )
+        return Calibration(costs, needs)
+
+    def settle_micro_batches(self) -> None:
+        """Decide how many samples each network computes at once in this run, and tell where that is not a whole batch.
+
+        Raises:
+            NotEnoughMemoryError: a step of one of them does not fit, however few samples are computed at once.
+        """
+        self.session.run.remember(MICRO_BATCHES, self._micro_batches)
+
+    def _micro_batches(self) -> dict[str, int]:
+        # Told once: what weighing one network took, the next one will use again.
+        free = free_bytes(self.session.device)
+        needs = {name: self._weigh(phase, free, measure=False) for name, phase in self._sample_phases().items()}
+        for name, need in needs.items():
+            if need.micro_batch < self.batch_size:
+                self._warn(
+                    f"a training step of {NETWORKS[name]} on a whole batch would take about "
+                    f"{describe_bytes(need.peak_bytes)}, of {need.limit}; {need.micro_batch} samples are computed at "
+                    "once, and their gradients added up"
+                )
+        return {name: need.micro_batch for name, need in needs.items()}
+
+    def _weigh(self, phase: Phase, free: int, measure: bool) -> Need:
+        device, allowed = self.session.device, self.config.memory_bytes
+        least = free if allowed is None else min(free, allowed)
+        limit = f"{describe_bytes(least)} that are {'free' if least == free else 'allowed'}"
+        largest = min(self.batch_size, len(self.data.development))
+        try:
+            memory = count_step(phase, device)
+            micro_batch = fitting_micro_batch(memory, largest, least)
+            if measure or micro_batch != largest:
+                memory = measure_step(memory, phase, device, micro_batch or FEWEST)
+                micro_batch = fitting_micro_batch(memory, largest, least)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise NotEnoughMemoryError(
+                f"memory ran out in a training step of {NETWORKS[phase.network_name]} on a few samples, of {limit}; "
+                f"{HELPS}"
+            ) from error
+        if micro_batch is None:
+            raise NotEnoughMemoryError(
+                f"a training step of {NETWORKS[phase.network_name]} would take about "
+                f"{describe_bytes(memory.peak_bytes(FEWEST))} even with {FEWEST} samples at once, of {limit}; {HELPS}"
+            )
+        micro_batch = self.batch_size if micro_batch == largest else micro_batch
+        return Need(memory.peak_bytes(largest), limit, micro_batch)
+
+    def _sample_phases(self) -> dict[str, Phase]:
+        """A phase of each network, to take a few steps of; the derived one is the largest there may be.
+
+        They have dropout, as the recipes to try may.
+        """
+        train, loss, config = self.data.train, self.loss, self.config
         phases = {}
         largest = self.given_architecture
         if largest is None:
@@ -97,22 +207,14 @@ class Job:
             largest = _largest(conversion)
             self._use_plan(supernet, self._plan(supernet, conversion))
             phases["search"] = search_phase(
-                supernet, train, loss, config.search, epochs=1, batch_size=batch_size, seed=0
+                supernet, train, loss, config.search, epochs=1, batch_size=self.batch_size, seed=0
             )
         for name, architecture in (("derived", largest), ("backbone", None)):
-            network = self.network(architecture)
+            network = self.network(architecture, config.recipe.dropout or SOME_DROPOUT)
             phases[name] = retrain_phase(
-                name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=batch_size, seed=0
+                name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0
             )
-        steps = {name: time_steps(phase, self.session.device) for name, phase in phases.items()}
-        batches = steps_per_epoch(len(data.train), self.batch_size)
-        costs = EpochCosts(
-            search=steps["search"].seconds * batches * config.search.subsample if "search" in steps else 0.0,
-            derived=steps["derived"].seconds * batches,
-            backbone=steps["backbone"].seconds * batches,
-            retrain_share=len(data.development) / len(data.train),
-        )
-        return Calibration(costs, {name: step.peak_bytes for name, step in steps.items()})
+        return phases
 
     def schedule_within(self, budget_seconds: float) -> Schedule:
         """The schedule for a budget; where the width is free, the largest one that still gets enough epochs."""
@@ -123,9 +225,15 @@ class Job:
         best: Schedule | None = None
         for width in (self.config.width,) if self.config.width is not None else WIDTHS:
             self.use_width(width)
+            try:
+                calibration = self.calibrate()
+            except NotEnoughMemoryError:
+                if best is None:
+                    raise
+                break
             schedule = plan(
                 deadline - time.monotonic(),
-                self.calibrate().costs,
+                calibration.costs,
                 trials=trials,
                 tune=self.config.tune,
                 enough_epochs=usual.retrain_epochs // 2,
@@ -212,6 +320,7 @@ class Job:
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,
                 epochs=schedule.retrain_epochs, batch_size=self.batch_size,
                 seed=derive_seed(self.config.seed, "retrain"), session=self.session,
+                network_name="backbone" if architecture is None else "derived",
             )  # fmt: skip
         except DivergedError as error:
             if attempts == 1:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,8 +14,24 @@ from dashnas.data.parts import Part
 from dashnas.data.spec import Batch, DataSpec, TargetKind
 from dashnas.errors import ConfigError
 
-Loss = Callable[[Tensor, Batch], Tensor]
-"""(output of the network, batch) to a scalar, the mean over samples or positions."""
+
+def num_samples(batch: Batch) -> Tensor:
+    """What a mean over samples divides by."""
+    return torch.tensor(len(batch.x))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss that is the mean over samples or positions, and what that mean divides by."""
+
+    mean: Callable[[Tensor, Batch], Tensor]
+    """(output of the network, batch) to a scalar."""
+    weight: Callable[[Batch], Tensor] = num_samples
+    """How much a batch counts beside others: the mean over several is that of their means, weighted by this."""
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """The mean over a batch."""
+        return self.mean(output, batch)
 
 
 def make_loss(spec: DataSpec, normaliser: Normaliser, *, metric_name: str, weights: Tensor | None = None) -> Loss:
@@ -32,7 +49,10 @@ def make_loss(spec: DataSpec, normaliser: Normaliser, *, metric_name: str, weigh
     """
     kind = spec.target_kind
     if kind is TargetKind.DENSE_REGRESSION and metric_name == "relative_l2":
-        return lambda output, batch: _relative_l2(normaliser, output, batch)
+        return Loss(
+            lambda output, batch: _relative_l2(normaliser, output, batch),
+            lambda batch: (_sizes(normaliser, batch) > 0).sum(),
+        )
 
     def pointwise(output: Tensor, batch: Batch) -> Tensor:
         w = None if weights is None else weights.to(output)
@@ -49,7 +69,13 @@ def make_loss(spec: DataSpec, normaliser: Normaliser, *, metric_name: str, weigh
             )
         return _masked_mean(losses, batch.mask, share)
 
-    return pointwise
+    def weight(batch: Batch) -> Tensor:
+        if weights is None or kind not in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
+            return num_samples(batch) if batch.mask is None else batch.mask.sum()
+        share = weights.to(batch.y.device)[batch.y]
+        return (share if batch.mask is None else share * batch.mask).sum()
+
+    return Loss(pointwise, weight)
 
 
 def class_weights(setting: str | tuple[float, ...] | None, part: Part) -> Tensor | None:
@@ -100,14 +126,27 @@ def _masked_mean(losses: Tensor, mask: Tensor | None, share: Tensor | None) -> T
 
 
 def _relative_l2(normaliser: Normaliser, output: Tensor, batch: Batch) -> Tensor:
-    predicted, true = normaliser.decode_target(output), normaliser.decode_target(batch.y)
-    if batch.mask is not None:
-        inside = batch.mask.unsqueeze(1)
-        predicted, true = torch.where(inside, predicted, 0.0), torch.where(inside, true, 0.0)
-    error = (predicted - true).flatten(1).norm(dim=1)
-    size = true.flatten(1).norm(dim=1)
-    # As in the metric, a zero field has no relative error; decoding leaves a rounding error of its zeros.
-    counts = size > 1e-6 * size.max()
+    error = _inside(normaliser.decode_target(output) - normaliser.decode_target(batch.y), batch).flatten(1).norm(dim=1)
+    size = _sizes(normaliser, batch)
+    # As in the metric, a zero field has no relative error.
+    counts = size > 0
     relative = torch.where(counts, error, 0.0) / torch.where(counts, size, 1.0)
     mean: Tensor = relative.sum() / counts.sum().clamp(min=1)
     return mean
+
+
+def _sizes(normaliser: Normaliser, batch: Batch) -> Tensor:
+    """The norm of each true field, (batch,); 0 where it is none beside a field as large as in training is usual.
+
+    Decoding leaves a rounding error of a zero field. What it is compared with is no other field of the batch, so that
+    a sample counts or not whatever stands beside it.
+    """
+    size = _inside(normaliser.decode_target(batch.y), batch).flatten(1).norm(dim=1)
+    means, stds = normaliser.target_mean or (), normaliser.target_std or (1.0,)
+    positions = math.prod(batch.y.shape[2:]) if batch.mask is None else batch.mask.flatten(1).sum(dim=1)
+    usual = math.hypot(*means, *stds) * positions**0.5
+    return torch.where(size > 1e-6 * usual, size, 0.0)
+
+
+def _inside(field: Tensor, batch: Batch) -> Tensor:
+    return field if batch.mask is None else torch.where(batch.mask.unsqueeze(1), field, 0.0)

@@ -13,8 +13,9 @@ from dashnas.budget import full_trials
 from dashnas.config import Recipe, Schedule
 from dashnas.convert import Conversion
 from dashnas.evaluate import final_scores
-from dashnas.job import Job, workspace
+from dashnas.job import Job, Need, workspace
 from dashnas.metrics import UndefinedScoreError
+from dashnas.microbatch import MICRO_BATCHES
 from dashnas.model import TrainedModel, load_result
 from dashnas.presets import Options
 from dashnas.progress import Reporter
@@ -90,8 +91,8 @@ class DryRun:
     """What would become of each convolution."""
     seconds: dict[str, float]
     """Of each phase, by a few timed steps; the derived network is taken to be the largest there is."""
-    peak_bytes: dict[str, int]
-    """Memory of a training step of each network: what is kept for the backward pass, weights, gradients, momentum."""
+    needs: dict[str, Need]
+    """Memory of a training step of each network."""
 
 
 def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter | None = None) -> DryRun:
@@ -105,7 +106,7 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
     with workspace(source, options or Options(), None, reporter) as job:
         schedule = _decide_schedule(job)
         job.use_width(schedule.width)
-        calibration = job.calibrate()
+        calibration = job.calibrate(measure=True)
         costs = calibration.costs
         tuned = full_trials(schedule.tune_trials, job.config.tune)
         _, conversion = job.supernet()
@@ -119,7 +120,7 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
                 "retrain": schedule.retrain_epochs * costs.retrain_share * costs.derived,
                 "backbone": schedule.retrain_epochs * costs.retrain_share * costs.backbone,
             },
-            peak_bytes=calibration.peak_bytes,
+            needs=calibration.needs,
         )
 
 
@@ -137,7 +138,7 @@ def _run_phases(job: Job) -> None:
     recipe = best.recipe
     job.session.reporter.message(f"recipe: {_describe_recipe(recipe)}")
     backbone_validation, backbone_tune_seconds = tuning.score_network(
-        "tune-backbone", job.network(None, recipe.dropout), recipe, job.session
+        "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
     )
 
     searched = job.retrain("retrain", architecture, recipe, schedule)
@@ -158,9 +159,12 @@ def _run_phases(job: Job) -> None:
         spec=job.data.spec, normaliser=job.data.normaliser, impute=job.config.data.impute,
     )  # fmt: skip
     model.save(run.folder)
+    with damage_named(run.folder / MICRO_BATCHES):
+        micro_batches = {name: int(samples) for name, samples in run.read(MICRO_BATCHES, default={}).items()}
     if job.data.test is not None:
+        at_once = min(micro_batches["derived"], micro_batches["backbone"])
         try:
-            tested = final_scores(networks, job.data.test, metric, batch_size=job.batch_size, device=job.session.device)
+            tested = final_scores(networks, job.data.test, metric, batch_size=at_once, device=job.session.device)
         except UndefinedScoreError as error:
             job.session.reporter.message(f"warning: no test score: {error}")
         else:
@@ -185,6 +189,7 @@ def _run_phases(job: Job) -> None:
             "recipe": asdict(searched.recipe),
             "backbone_recipe": asdict(backbone.recipe),
             "schedule": asdict(schedule),
+            "micro_batch": micro_batches,
             "parameters": _num_parameters(networks["searched"]),
             "backbone_parameters": _num_parameters(networks["backbone"]),
             "samples": {
@@ -217,6 +222,7 @@ def _schedule(job: Job) -> Schedule:
     with damage_named(job.session.run.folder / "schedule.json"):
         schedule = Schedule(**content)
     job.use_width(schedule.width)
+    job.settle_micro_batches()
     width = "" if schedule.width is None else f"width {schedule.width}; "
     job.session.reporter.message(
         f"schedule: {width}search {schedule.search_epochs} epochs; tune {schedule.tune_trials} x "

@@ -82,6 +82,9 @@ class Options:
     """Keep the accidents of the authors' backbones that published scores depend on."""
     architecture: Architecture | None = None
     """Skip the search and take this."""
+    memory_bytes: int | None = None
+    """Most memory that a training step may take; where a batch needs more, it is computed in pieces. None is what is
+    free."""
     device: str = "cpu"
     """A PyTorch device."""
     threads: int | None = None
@@ -134,6 +137,7 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         search=_search(options, config.search),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples),
+        memory_bytes=options.memory_bytes,
         device=options.device,
         # The number itself, since another one gives other rounding: a run is resumed with the threads it began with.
         threads=torch.get_num_threads() if options.threads is None else options.threads,

@@ -22,10 +22,11 @@ def retrain_phase(
     epochs: int,
     batch_size: int,
     seed: int,
+    network_name: str | None = None,
     subsample: float = 1.0,
     after_epoch: Callable[[int], dict[str, Any]] | None = None,
 ) -> Phase:
-    """The training of one network, as a phase to run or to time."""
+    """The training of one network, as a phase to run or to time; see `retrain`."""
     group = {
         "params": list(network.parameters()),
         "lr": recipe.learning_rate,
@@ -41,6 +42,7 @@ def retrain_phase(
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
+        network_name=network_name or name,
         subsample=subsample,
         clip=config.clip,
         after_epoch=after_epoch,
@@ -59,6 +61,7 @@ def retrain(
     batch_size: int,
     seed: int,
     session: Session,
+    network_name: str | None = None,
 ) -> float:
     """Train a network to the last epoch, whose weights it keeps.
 
@@ -73,9 +76,21 @@ def retrain(
         batch_size: samples of a step.
         seed: of order and dropout.
         session: where it runs.
+        network_name: name that it shares its micro-batch under with other phases of the same network.
 
     Returns:
         The seconds it took, resumed parts included.
     """
-    phase = retrain_phase(name, network, part, loss, recipe, config, epochs=epochs, batch_size=batch_size, seed=seed)
+    phase = retrain_phase(
+        name,
+        network,
+        part,
+        loss,
+        recipe,
+        config,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        network_name=network_name,
+    )
     return train(phase, session).seconds

@@ -131,6 +131,7 @@ def search_phase(
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
+        network_name="search",
         subsample=config.subsample,
         clip=config.clip,
         shape_gradients=_gradient_shaper(supernet, config, dense=train_part.spec.target_kind.is_dense),

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from dashnas.config import LearningRateSchedule
 from dashnas.data.parts import Part
-from dashnas.errors import DashnasError, RunError
+from dashnas.errors import DashnasError, NotEnoughMemoryError, RunError, is_out_of_memory
 from dashnas.interrupt import graceful_interrupt
 from dashnas.losses import Loss
+from dashnas.microbatch import set_gradients, share_micro_batch, shared_micro_batch, smaller
 from dashnas.progress import Reporter
 from dashnas.runs import CheckpointClock, Run
 from dashnas.seeding import derive_seed, isolated_rng
@@ -57,6 +58,8 @@ class Phase:
     epochs: int
     batch_size: int
     seed: int
+    network_name: str = "network"
+    """Phases that train networks of the same name share their micro-batch."""
     subsample: float = 1.0
     """Share of the batches that each epoch visits."""
     clip: float | None = None
@@ -77,6 +80,8 @@ class Progress:
     seconds: float = 0.0
     loss_sum: float = 0.0
     samples: int = 0
+    micro_batch: int = 0
+    """Most samples that are computed at once; 0 before the phase has begun."""
     finished: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
     """What `after_epoch` returned, by epoch."""
@@ -88,6 +93,7 @@ def train(phase: Phase, session: Session) -> Progress:
     Raises:
         Interrupted: a stop was requested; the state is saved.
         DivergedError: the loss of an epoch is not finite.
+        NotEnoughMemoryError: memory ran out with as few samples at once as there may be.
     """
     model, device = phase.model.to(session.device), session.device
     progress = _resume(phase, session)
@@ -95,6 +101,11 @@ def train(phase: Phase, session: Session) -> Progress:
     steps = steps_per_epoch(len(phase.part), phase.batch_size, phase.subsample)
     session.reporter.begin(phase.name, phase.epochs * steps, progress.epoch * steps + progress.step)
     started = time.monotonic() - progress.seconds
+
+    def save() -> None:
+        progress.loss_sum = loss_sum.item()
+        _save(phase, session, progress, started)
+
     with isolated_rng(device), graceful_interrupt() as interrupted:
         while progress.epoch < phase.epochs and not progress.finished:
             model.train()
@@ -103,15 +114,14 @@ def train(phase: Phase, session: Session) -> Progress:
             loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=device)
             for step in range(progress.step, steps):
                 set_rates(phase, progress.epoch, step / steps)
-                torch.manual_seed(derive_seed(phase.seed, progress.epoch, step))
-                loss_sum += take_step(phase, order[step], device).double() * len(order[step])
+                loss = _step(phase, session, progress, order[step], save)
+                loss_sum += loss.double() * len(order[step])
                 progress.samples += len(order[step])
                 progress.step = step + 1
                 session.reporter.advance()
                 stop = interrupted() or session.stop_requested()
                 if stop or clock.is_due():
-                    progress.loss_sum = loss_sum.item()
-                    _save(phase, session, progress, started)
+                    save()
                 if stop:
                     raise Interrupted
             _finish_epoch(phase, session, progress, loss_sum.item() / progress.samples, time.monotonic() - started)
@@ -121,18 +131,67 @@ def train(phase: Phase, session: Session) -> Progress:
     return progress
 
 
-def take_step(phase: Phase, indices: np.ndarray, device: torch.device) -> Tensor:
+def take_step(
+    phase: Phase, indices: np.ndarray, device: torch.device, *, micro_batch: int | None = None, seed: int = 0
+) -> Tensor:
     """One step of gradient descent on the samples at `indices`; the loss before it, a scalar on the device."""
-    batch = phase.part.batch(indices, device)
-    loss = phase.loss(phase.model(batch.x), batch)
-    phase.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss = compute_gradients(phase, indices, device, micro_batch=micro_batch or len(indices), seed=seed)
+    _descend(phase)
+    return loss
+
+
+def compute_gradients(
+    phase: Phase, indices: np.ndarray, device: torch.device, *, micro_batch: int, seed: int
+) -> Tensor:
+    """The part of a step that needs the memory; it changes gradients and running statistics alone."""
+    return set_gradients(
+        phase.model, phase.loss, phase.part, indices, device, micro_batch=micro_batch, seed=seed
+    )  # fmt: skip
+
+
+def _step(phase: Phase, session: Session, progress: Progress, indices: np.ndarray, save: Callable[[], None]) -> Tensor:
+    """One step, repeated with half the samples at once for as long as memory runs out."""
+    buffers = list(phase.model.buffers())
+    seed = derive_seed(phase.seed, progress.epoch, progress.step)
+    while True:
+        before = [buffer.clone() for buffer in buffers]
+        try:
+            loss = compute_gradients(phase, indices, session.device, micro_batch=progress.micro_batch, seed=seed)
+            break
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the handler, where the error no longer holds what the failed attempt had computed.
+        phase.model.zero_grad(set_to_none=True)
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+        if session.device.type == "cuda":
+            torch.cuda.empty_cache()
+        _halve(phase, session, progress, len(indices))
+        save()
+        share_micro_batch(session.run, phase.network_name, progress.micro_batch)
+    _descend(phase)
+    return loss
+
+
+def _halve(phase: Phase, session: Session, progress: Progress, batch_size: int) -> None:
+    where = f"memory ran out in epoch {progress.epoch + 1}, step {progress.step + 1} of {phase.name}"
+    fewer = smaller(min(progress.micro_batch, batch_size))
+    if fewer is None:
+        raise NotEnoughMemoryError(
+            f"{where}, even with {progress.micro_batch} samples at once; a smaller --width or fewer --kernel-sizes "
+            "need less, or end what else takes memory and give the same command again"
+        )
+    progress.micro_batch = fewer
+    session.reporter.message(f"warning: {where}; it goes on with {fewer} samples at once, whose gradients add up")
+
+
+def _descend(phase: Phase) -> None:
     if phase.shape_gradients is not None:
         phase.shape_gradients()
     if phase.clip is not None:
         torch.nn.utils.clip_grad_norm_(phase.model.parameters(), phase.clip)
     phase.optimiser.step()
-    return loss.detach()
 
 
 def set_rates(phase: Phase, epoch: int, share_of_epoch: float) -> None:
@@ -183,6 +242,7 @@ def _finish_epoch(phase: Phase, session: Session, progress: Progress, loss: floa
         "loss": loss,
         "score": None,
         "learning_rate": phase.optimiser.param_groups[0]["lr"],
+        "micro_batch": progress.micro_batch,
         "seconds": round(seconds, 3),
         **{name: value for name, value in extra.items() if name != "stop"},
     }
@@ -222,5 +282,9 @@ def _resume(phase: Phase, session: Session) -> Progress:
                 f"the checkpoint of {phase.name} does not fit the rest of the run; "
                 f"delete checkpoints/{phase.name}.pt to repeat that phase"
             ) from error
+    shared = shared_micro_batch(session.run, phase.network_name, phase.batch_size)
+    progress.micro_batch = min(progress.micro_batch or shared, shared)
+    if progress.micro_batch < shared:
+        share_micro_batch(session.run, phase.network_name, progress.micro_batch)
     session.run.forget_events(phase.name, progress.epoch)
     return progress

@@ -17,9 +17,10 @@ from dashnas.errors import DashnasError
 from dashnas.evaluate import validate
 from dashnas.losses import Loss
 from dashnas.metrics import Metric
+from dashnas.microbatch import shared_micro_batch
 from dashnas.retrain import retrain_phase
 from dashnas.seeding import derive_seed
-from dashnas.training import DivergedError, Session, train
+from dashnas.training import DivergedError, Phase, Session, train
 
 HALVING_SPACE: dict[str, BaseDistribution] = {
     "learning_rate": FloatDistribution(3e-3, 0.3, log=True),
@@ -152,19 +153,27 @@ class Tuning:
         return pick(complete, key=lambda trial: trial.score)  # type: ignore[arg-type, return-value]
 
     def score_network(
-        self, name: str, network: nn.Module, recipe: Recipe, session: Session
+        self, name: str, network: nn.Module, recipe: Recipe, session: Session, *, network_name: str = "backbone"
     ) -> tuple[float | None, float]:
         """Train another network as the trials are, under one recipe.
+
+        Args:
+            name: of the phase.
+            network: trained in place.
+            recipe: learning rate and the like.
+            session: where to train.
+            network_name: name that it shares its micro-batch under with other phases of the same network.
 
         Returns:
             Its validation score, None where the training diverged; and the seconds.
         """
 
         def score_at_end(epoch: int) -> dict[str, Any]:
-            return self._scored(network, session) if epoch + 1 == self._epochs else {}
+            return self._scored(phase, session) if epoch + 1 == self._epochs else {}
 
+        phase = self._phase(name, network_name, network, recipe, score_at_end)
         try:
-            progress = train(self._phase(name, network, recipe, score_at_end), session)
+            progress = train(phase, session)
         except DivergedError:
             return None, 0.0
         return progress.history[-1]["score"], progress.seconds
@@ -191,17 +200,18 @@ class Tuning:
         def after_epoch(epoch: int) -> dict[str, Any]:
             if epoch + 1 not in self._rungs:
                 return {}
-            scored = self._scored(network, session)
+            scored = self._scored(phase, session)
             stop = judge(epoch, scored["score"])
             best = self._best_score([*(t.score for t in trials if t.score is not None), *rungs.values()])
             return {**scored, "best": best, "stop": stop}
 
+        phase = self._phase(name, "derived", network, recipe, after_epoch)
         checkpoint = session.run.load_checkpoint(name)
         for epoch, past in enumerate(checkpoint["progress"]["history"] if checkpoint else []):
             if "score" in past:
                 judge(epoch, past["score"])
         try:
-            progress = train(self._phase(name, network, recipe, after_epoch), session)
+            progress = train(phase, session)
         except DivergedError:
             return Trial(recipe, None, 0, "diverged", 0.0, {}, {})
         state = "complete" if progress.epoch == self._epochs else "pruned"
@@ -209,8 +219,13 @@ class Tuning:
         return Trial(recipe, rungs[progress.epoch], progress.epoch, state, progress.seconds, rungs, attributes)
 
     def _phase(
-        self, name: str, network: nn.Module, recipe: Recipe, after_epoch: Callable[[int], dict[str, Any]]
-    ) -> Any:
+        self,
+        name: str,
+        network_name: str,
+        network: nn.Module,
+        recipe: Recipe,
+        after_epoch: Callable[[int], dict[str, Any]],
+    ) -> Phase:
         return retrain_phase(
             name,
             network,
@@ -221,12 +236,14 @@ class Tuning:
             epochs=self._epochs,
             batch_size=self._batch_size,
             seed=derive_seed(self._seed, "tune"),
+            network_name=network_name,
             subsample=self._config.subsample,
             after_epoch=after_epoch,
         )
 
-    def _scored(self, network: nn.Module, session: Session) -> dict[str, Any]:
-        score = validate(network, self._validation, self._metric, batch_size=self._batch_size, device=session.device)
+    def _scored(self, phase: Phase, session: Session) -> dict[str, Any]:
+        at_once = shared_micro_batch(session.run, phase.network_name, self._batch_size)
+        score = validate(phase.model, self._validation, self._metric, batch_size=at_once, device=session.device)
         if not math.isfinite(score):
             raise DivergedError(f"the {self._metric.name} on the validation part became {score}")
         return {"score": score, "metric": self._metric.name}

@@ -207,13 +207,33 @@ def test_a_dry_run_tells_time_and_memory_and_writes_nothing(data, tmp_path, monk
     assert result.exit_code == 0
     assert "seconds, about" in result.stdout
     assert "MB of a training step" in result.stdout
+    assert "samples at once" in result.stdout
     assert "nothing was trained or written" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_tells_the_memory_and_the_samples_at_once_as_json(data):
+    would = json.loads(dashnas("fit", data, "--dry-run", "--json", "--quiet", *SMALL).stdout)
+    assert would["micro_batch"] == {"search": 16, "derived": 16, "backbone": 16}
+    assert all(size > 0 for size in would["peak_bytes"].values())
+
+
+def test_memory_that_is_not_enough_is_told_before_training(data, tmp_path):
+    result = dashnas("fit", data, "--out", tmp_path / "run", "--memory", "10kB", *SMALL)
+    assert_refused(result, r"supernet would take about .* even with 2 samples at once, of 0 MB that are allowed")
+    assert not (tmp_path / "run" / "events.jsonl").exists()
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert settings["memory_bytes"] == 10_000
+
+
+@pytest.mark.parametrize(("size", "message"), [("lots", "cannot read 'lots' as a size"), ("0GB", "cannot read '0GB'")])
+def test_a_size_of_memory_that_makes_no_sense_is_refused(data, size, message):
+    assert_refused(dashnas("fit", data, "--memory", size, *SMALL), message)
+
+
 def test_a_full_disk_leaves_the_last_checkpoint_whole(data, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    room = [True] * 4  # run.json, schedule.json and two checkpoints of the search
+    room = [True] * 5  # run.json, schedule.json, micro_batch.json and two checkpoints of the search
     fsync = os.fsync
 
     def fsync_while_there_is_room(descriptor):

@@ -22,9 +22,10 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
     for name, seconds in would.seconds.items():
         phases.add_row(name, planned[name], f"{seconds:.1f}")
     phases.add_row("together", "", f"{sum(would.seconds.values()):.1f}")
-    memory = plain_table("network", "MB of a training step")
-    for name, peak_bytes in would.peak_bytes.items():
-        memory.add_row("supernet" if name == "search" else name, f"{peak_bytes / 1e6:.1f}")
+    memory = plain_table("network", "MB of a training step, about", "samples at once")
+    for name, need in would.needs.items():
+        title = "supernet" if name == "search" else name
+        memory.add_row(title, f"{need.peak_bytes / 1e6:.0f}", str(need.micro_batch))
     layers = plain_table("layer", "map", "candidates", "dropped")
     for name, layer in would.conversion.searchable.items():
         shape = "x".join(map(str, layer.map_shape))
@@ -51,7 +52,8 @@ def dry_run_as_json(would: DryRun) -> dict[str, Any]:
         "settings": would.settings,
         "schedule": asdict(would.schedule),
         "seconds": would.seconds,
-        "peak_bytes": would.peak_bytes,
+        "peak_bytes": {name: need.peak_bytes for name, need in would.needs.items()},
+        "micro_batch": {name: need.micro_batch for name, need in would.needs.items()},
         "candidates": {
             name: [str(candidate) for candidate in layer.candidates]
             for name, layer in would.conversion.searchable.items()

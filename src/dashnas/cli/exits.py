@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from dashnas.errors import DashnasError, StorageError, UserError
+from dashnas.errors import DashnasError, StorageError, UserError, is_out_of_memory
 
 OURS = 1
 """A failure that the user did not cause."""
@@ -53,21 +53,12 @@ class ExitCodes(TyperGroup):
             where = "" if error.filename is None else f"{error.filename}: "
             raise _ends(f"{where}{error.strerror}; choose another place, or mend that one", USERS) from None
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise _ends("not enough memory; a smaller --batch-size or --width needs less", USERS) from None
         except KeyboardInterrupt:
             typer.echo(_how_to_go_on(ctx), err=True)
             raise typer.Exit(STOPPED) from None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: that of the machine, or a GPU's. PyTorch, imported late, has its own errors for it."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator: can't allocate memory" in str(error)
-    )
 
 
 def _ends(error: DashnasError | str, code: int) -> typer.Exit:

@@ -111,6 +111,10 @@ def read_options(
     learning_rate: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     weight_decay: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     dropout: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
+    memory: Annotated[
+        str | None,
+        _option(_MACHINE, "Most that a training step may take, such as 4GB; else what is free.", metavar="SIZE"),
+    ] = None,
     seed: Annotated[int, _option(_MACHINE, "Of every random draw.")] = 0,
     device: Annotated[str, _option(_MACHINE, "cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int | None, _option(_MACHINE, "Of the CPU; PyTorch's own choice if not given.")] = None,
@@ -123,6 +127,7 @@ def read_options(
     from dashnas.budget import parse_seconds
     from dashnas.cli.parsing import parse_choices, parse_class_weights, read_schedule
     from dashnas.data.config import DataConfig
+    from dashnas.memory import parse_bytes
     from dashnas.presets import Options
 
     return Options(
@@ -156,6 +161,7 @@ def read_options(
             test_fraction=test_fraction,
             impute=impute,
         ),
+        memory_bytes=None if memory is None else parse_bytes(memory),
         device=device,
         threads=threads,
     )
