@@ -5,18 +5,26 @@ no pair at another distance says anything, so a network must relate samples exac
 right when some two taps of its two layers together lie `lag` apart; this is checked by enumeration, and so is the
 share of right ones among all architectures of the space, which is what random choice would find.
 
+`echo-12x1`: the echo lies 12 rows down and 1 column aside, and height and width choose each for itself. Kernels of
+size 3 must be stretched to distance 4 along the height in one layer and to 2 or 4 in the other; along the width one of
+them must relate neighbours. With the same distance along both axes all columns that meet are an even number apart, so
+no architecture of the square space is right; `echo-12x1-square` is the same task, searched there. Larger square
+kernels, such as 5 x 5 at distance 4, would do it too, but are in neither space.
+
 `neighbours` task: short spikes, up-down or down-up, whose order is the label. Two adjacent samples say everything;
 larger kernels only add noise.
 
     python benchmarks/planted.py                 # ten seeds each
+    python benchmarks/planted.py --tasks echo-56 # one task; the other rows of the table stay as they are
     python benchmarks/planted.py --quick         # two seeds, to see that it runs
 """
 
 import argparse
+import csv
 import itertools
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -42,7 +50,6 @@ from dashnas.space import Architecture, Candidate, SearchSpace, per_axis
 from dashnas.training import Session
 
 WIDTH = 8
-STOCK_KERNEL_SIZE = 7
 LAYERS = ("conv1", "conv2")
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -60,6 +67,8 @@ class Planted:
     samples: int
     search_epochs: int
     train_epochs: int
+    stock_kernel_size: int = 7
+    """Of the untouched network."""
 
 
 def echo(samples: int, rng: np.random.Generator, *, shape: tuple[int, ...], lag: tuple[int, ...]) -> Arrays:
@@ -91,10 +100,15 @@ def _echo_task(name: str, shape: tuple[int, ...], lag: tuple[int, ...], space: S
 
 SIGNALS = SearchSpace(kernel_sizes=(3, 5, 7, 9), dilations=(1, 3, 7, 15))
 IMAGES = SearchSpace(kernel_sizes=(3, 5, 9), dilations=(1, 2, 3, 4))
+SQUARE = SearchSpace(kernel_sizes=(3,), dilations=(1, 2, 4))
+PER_AXIS = replace(SQUARE, kernel_sizes=(1, 3), per_axis=True)
+ASIDE: dict[str, Any] = {"shape": (24, 12), "lag": (12, 1), "samples": 2000, "search_epochs": 20, "train_epochs": 6}
 TASKS = (
     _echo_task("echo-56", (128,), (56,), SIGNALS, samples=2000, search_epochs=20, train_epochs=15),
     _echo_task("echo-105", (256,), (105,), SIGNALS, samples=2000, search_epochs=20, train_epochs=15),
     _echo_task("echo-21x0", (28, 28), (21, 0), IMAGES, samples=2000, search_epochs=15, train_epochs=10),
+    _echo_task("echo-12x1", space=PER_AXIS, stock_kernel_size=5, **ASIDE),
+    _echo_task("echo-12x1-square", space=SQUARE, stock_kernel_size=5, **ASIDE),
     Planted(
         name="neighbours",
         make=neighbours,
@@ -110,12 +124,12 @@ TASKS = (
 class TwoLayers(nn.Module):
     """Two convolutions that can be searched, a global mean, a linear layer."""
 
-    def __init__(self, spatial_dims: int) -> None:
+    def __init__(self, spatial_dims: int, kernel_size: int) -> None:
         super().__init__()
         conv, norm = (nn.Conv1d, nn.BatchNorm1d) if spatial_dims == 1 else (nn.Conv2d, nn.BatchNorm2d)
-        self.conv1 = conv(1, WIDTH, STOCK_KERNEL_SIZE, padding=STOCK_KERNEL_SIZE // 2)
+        self.conv1 = conv(1, WIDTH, kernel_size, padding=kernel_size // 2)
         self.norm1 = norm(WIDTH)
-        self.conv2 = conv(WIDTH, WIDTH, STOCK_KERNEL_SIZE, padding=STOCK_KERNEL_SIZE // 2)
+        self.conv2 = conv(WIDTH, WIDTH, kernel_size, padding=kernel_size // 2)
         self.norm2 = norm(WIDTH)
         self.head = nn.Linear(WIDTH, 2)
 
@@ -161,7 +175,7 @@ def run(task: Planted, seed: int) -> dict[str, Any]:
     loss = make_loss(data.spec, data.normaliser, metric_name=metric.name)
     dims = x.ndim - 2
     torch.manual_seed(seed)
-    stock = TwoLayers(dims)
+    stock = TwoLayers(dims, task.stock_kernel_size)
     config = SearchConfig()
     supernet, _ = make_supernet(stock, task.space, data.train.batch(np.arange(2)).x, config)
     choices = all_architectures(task.space)
@@ -175,7 +189,7 @@ def run(task: Planted, seed: int) -> dict[str, Any]:
         row["searched"] = " ".join(map(str, found.values()))
         row["random"] = " ".join(map(str, drawn.values()))
         row["reach"] = total_reach(found, dims)
-        row["stock_reach"] = len(LAYERS) * (STOCK_KERNEL_SIZE // 2)
+        row["stock_reach"] = len(LAYERS) * (task.stock_kernel_size // 2)
         row["found"] = "" if task.lag is None else relates(found, task.lag)
         for name, network in (
             ("searched", derive(stock, found)),
@@ -244,13 +258,37 @@ def main() -> None:
         for seed in range(seeds) if task.name in names else ():
             rows.append(run(task, seed))
             print(rows[-1], flush=True)
+    if arguments.quick:
+        print(summary(rows))
+        return
+    about += f"\n- one thread; seeds 0 to {seeds - 1}; a row per seed in `planted.csv`"
+    kept = [row for row in _measured() if row["task"] not in names]
+    if kept:
+        about = f"{_provenance_so_far()}\n\nRows of {', '.join(names)}, measured later:\n\n{about}"
+    rows = sorted(kept + rows, key=lambda row: [task.name for task in TASKS].index(row["task"]))
     table = summary(rows)
     print(table)
-    if not arguments.quick:
-        write_csv(RESULTS / "planted.csv", rows)
-        text = f"# Planted tasks\n\n{__doc__.strip()}\n\n{about}"
-        text += "\n- one thread; seeds 0 to " + f"{seeds - 1}; a row per seed in `planted.csv`\n\n{table}"
-        (RESULTS / "planted.md").write_text(text)
+    write_csv(RESULTS / "planted.csv", rows)
+    (RESULTS / "planted.md").write_text(f"# Planted tasks\n\n{__doc__.strip()}\n\n{about}\n\n{table}")
+
+
+def _measured() -> list[dict[str, Any]]:
+    """The rows of `planted.csv`, with the types they had."""
+    with (RESULTS / "planted.csv").open(newline="") as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    for row in rows:
+        for name in ("seed", "reach", "stock_reach"):
+            row[name] = int(row[name])
+        for name in row.keys() & {"search_seconds", "searched_accuracy", "stock_accuracy", "random_accuracy"}:
+            row[name] = float(row[name])
+        row["found"] = {"True": True, "False": False}.get(row["found"], "")
+    return rows
+
+
+def _provenance_so_far() -> str:
+    """What `planted.md` says about its rows, between the introduction and the table."""
+    text = (RESULTS / "planted.md").read_text()
+    return text[text.index("- command:") : text.index("\n\n| task")]
 
 
 if __name__ == "__main__":

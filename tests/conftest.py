@@ -32,6 +32,14 @@ def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep measurements of these tests out of the user's cache; downloads of slow tests stay there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dashnas.ops.plan.cache_folder", lambda: tmp_path_factory.getbasetemp() / "cache")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse connections to other machines, unless the test is marked slow.

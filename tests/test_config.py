@@ -1,7 +1,7 @@
 """Settings refuse values that make no sense, and survive a trip through JSON."""
 
 import json
-from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
+from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass, replace
 
 import pytest
 
@@ -18,6 +18,7 @@ from dashnas.config import (
     differences,
 )
 from dashnas.errors import ConfigError
+from dashnas.space import SearchSpace
 
 SCHEDULE = {"search_epochs": 1, "tune_trials": 1, "tune_epochs": 1, "retrain_epochs": 1}
 
@@ -43,6 +44,7 @@ REFUSED = [
     (SearchConfig, {"arch_grad_norm": 0}, "arch_grad_norm must be positive, or None for none, got 0"),
     (SearchConfig, {"kernel_std": 0.0}, "kernel_std must be positive, or None for none, got 0"),
     (SearchConfig, {"strategy": "furier"}, "unknown strategy 'furier'; did you mean 'fourier'"),
+    (SearchConfig, {"plan": "guess"}, "unknown plan 'guess'"),
     (TuneConfig, {"tuner": "halve"}, "unknown tuner 'halve'; did you mean 'halving'"),
     (TuneConfig, {"subsample": 0}, "subsample must lie in"),
     (TuneConfig, {"reduction": 1}, "reduction must be at least 2, got 1"),
@@ -93,6 +95,14 @@ def test_everything_survives_a_trip_through_json():
     assert differences(content, json.loads(json.dumps(asdict(made)))) == []
     assert content["tune"]["tuner"] == "halving"
     assert content["schedule"]["retrain_epochs"] == 1
+
+
+def test_settings_without_a_choice_per_axis_are_those_of_runs_from_before_there_was_one():
+    space = SearchSpace(kernel_sizes=(3, 5), dilations=(1,))
+    begun_then = json.loads(json.dumps(FitConfig(space=space).to_json()))
+    assert begun_then["space"] == {"kernel_sizes": [3, 5], "dilations": [1]}
+    now = json.loads(json.dumps(FitConfig(space=replace(space, per_axis=True)).to_json()))
+    assert differences(begun_then, now) == ["space.per_axis (None there, True now)"]
 
 
 def test_differences_name_each_setting_by_its_path_with_both_values():

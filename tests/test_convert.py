@@ -213,7 +213,7 @@ def test_all_other_weights_and_the_biases_are_those_of_the_model():
     torch.testing.assert_close({name: state[name] for name in expected}, dict(expected), rtol=0, atol=0)
     assert {name for name in state if name.startswith("conv2")} == {
         "conv2.arch_parameters",
-        *(f"conv2.kernels.{candidate}" for candidate in SPACE.candidates()),
+        "conv2.kernels",
     }
 
 
@@ -573,6 +573,16 @@ def test_depthwise_layers_are_searched_when_asked():
     assert supernet[1].kernel_of(Candidate(5)).shape == (2, 1, 5)
 
 
+def test_a_model_may_ask_for_its_depthwise_layers_to_be_searched():
+    model, x = after_a_searchable_layer(conv(groups=2)), torch.randn(2, 2, 12)
+    model.search_depthwise = True
+    assert list(find_searchable(model, SPACE, x).searchable) == ["0", "1"]
+    assert list(mixtures(to_supernet(model, SPACE, x))) == ["0", "1"]
+    assert list(find_searchable(model, SPACE, x, depthwise=False).searchable) == ["0"]
+    model.search_depthwise = False
+    assert list(find_searchable(model, SPACE, x).searchable) == ["0"]
+
+
 def test_separable_makes_layers_depthwise_where_channels_stay():
     # The authors' code does so by default; the paper does not mention it (specs/tasks.md, section 2.1).
     model = nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=1))
@@ -632,6 +642,31 @@ def test_an_axis_of_length_one_decides_nothing():
     assert kept_and_dropped(SPACE, 1, 20)[1] == []
     assert kept_and_dropped(SPACE, 1, 4)[1] == ["k5_d2"]
     assert kept_and_dropped(SPACE, 1, 1)[0] == ["k3_d1"]
+
+
+def test_choices_per_axis_are_dropped_per_axis():
+    space = SearchSpace(kernel_sizes=(1, 3, 5), dilations=(1, 3), per_axis=True)
+    # Half reaches: 0, 1 (3 dense), 3 (3 at distance 3), 2 (5 dense), 6 (5 at distance 3).
+    kept, dropped = kept_and_dropped(space, 20, 3)
+    assert [c for c in kept if c.startswith("k5x")] == ["k5x1_d1", "k5x3_d1", "k5x1_d3x1", "k5x3_d3x1"]
+    assert len(kept) == 5 * 3
+    assert (len(dropped), "k3x5_d1x3" in dropped, "k3x5_d3x1" in kept) == (5 * 2, True, True)
+
+
+def test_along_an_axis_of_length_one_choices_per_axis_are_all_the_same_and_the_smallest_stays():
+    space = SearchSpace(kernel_sizes=(1, 3, 5), dilations=(1, 3), per_axis=True)
+    assert kept_and_dropped(space, 1, 20)[0] == ["k1_d1", "k1x3_d1", "k1x3_d1x3", "k1x5_d1", "k1x5_d1x3"]
+    assert kept_and_dropped(space, 20, 1)[0] == ["k1_d1", "k3x1_d1", "k3x1_d3x1", "k5x1_d1", "k5x1_d3x1"]
+    assert kept_and_dropped(space, 1, 1)[0] == ["k1_d1"]
+    tuples = SearchSpace(kernel_sizes=((5, 3), (3, 5), 3), dilations=(1,))
+    assert kept_and_dropped(tuples, 1, 20) == (["k3x5_d1", "k3_d1"], ["k5x3_d1"])
+
+
+@pytest.mark.parametrize("convert", [find_searchable, to_supernet])
+def test_choices_per_axis_are_refused_for_a_layer_with_one_axis(convert):
+    space = SearchSpace(kernel_sizes=(1, 3), dilations=(1,), per_axis=True)
+    with pytest.raises(ConfigError, match="per_axis is for images, but layer '0' has one axis only; leave it out"):
+        convert(sequential(), space, torch.randn(2, 2, 12))
 
 
 def test_the_map_is_that_of_the_layer_not_of_the_network():

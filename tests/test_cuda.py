@@ -78,4 +78,4 @@ def _value_and_gradients(layer, x):
     layer.zero_grad()
     value = layer(x)
     (value * value.detach()).sum().backward()
-    return [value.detach(), x.grad, layer.arch_parameters.grad, *(p.grad for p in layer.kernels.values())]
+    return [value.detach(), x.grad, layer.arch_parameters.grad, layer.kernels.grad]

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from dashnas.budget import EpochCosts
+from dashnas.config import Schedule
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
-from dashnas.errors import ConfigError, NotEnoughMemoryError
+from dashnas.errors import ConfigError, NotEnoughMemoryError, RunError
 from dashnas.job import WIDTHS, Calibration, find_device, workspace
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
@@ -23,6 +24,7 @@ def job(chosen: Options | None = None, reporter: Reporter | None = None):
         yield made
 
 
+SCHEDULE = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1)
 ARCHITECTURE = Architecture({"blocks.0.units.0.conv": Candidate(3)})
 
 
@@ -154,6 +156,35 @@ def test_the_reading_of_the_data_and_what_is_searched_are_told():
         one._tell_conversion(one.supernet()[1])
     told = [text for text in listener.told if text.startswith("searching")][-1]
     assert told.startswith("searching 9 layers with 27 candidates in all; 9 more reach beyond")
+
+
+def test_a_resumed_search_takes_the_plan_that_was_saved(monkeypatch):
+    used = []
+    monkeypatch.setattr(
+        "dashnas.job.search", lambda supernet, *_, **__: used.append({m.strategy for m in mixtures(supernet).values()})
+    )
+    with job() as one:
+        one.search(SCHEDULE)
+        plan = one.session.run.read("plan.json", default=None)
+        assert set(plan) == set(mixtures(one.supernet()[0]))
+        assert used == [set(plan.values())]
+        one.session.run.write("plan.json", dict.fromkeys(plan, "grouped"))
+        one.search(SCHEDULE)
+        assert used[1] == {"grouped"}
+
+
+def test_a_strategy_that_was_asked_for_is_taken_everywhere():
+    with job(options(strategy="fourier")) as one:
+        supernet, conversion = one.supernet()
+        assert set(one._plan(supernet, conversion).values()) == {"fourier"}
+
+
+@pytest.mark.parametrize("content", [{}, {"blocks.0.units.0.conv": "fastest"}, []])
+def test_a_plan_that_does_not_fit_the_search_is_damage(content):
+    with job() as one:
+        one.session.run.write("plan.json", content)
+        with pytest.raises(RunError, match=r"plan\.json is damaged"):
+            one.search(SCHEDULE)
 
 
 def test_the_training_part_alone_decides_class_weights(monkeypatch):

@@ -51,7 +51,7 @@ def test_the_search_has_the_paper_s_settings(dims, kind):
     assert search.kernel_std == 0.01  # code, specification 2.1
     assert not search.separable  # the paper's convolutions are full (discrepancy 1)
     assert not search.drop_beyond_map  # the paper has no such rule
-    assert search.strategy == "fourier"  # Section 3.2.2
+    assert search.strategy == "auto"
 
 
 @pytest.mark.parametrize("dims", [1, 2])
@@ -187,6 +187,14 @@ def test_a_wish_for_a_width_is_one_for_search_and_training():
     assert (config.width, config.search_width) == (24, None)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_height_and_width_choose_each_for_itself_when_asked_to(preset):
+    config = resolve(Options(preset=preset, per_axis=True), spec(2), 300)
+    assert config.space == SearchSpace.for_dims(2, per_axis=True)
+    config = resolve(Options(preset=preset, per_axis=True, kernel_sizes=(1, 5), dilations=(1, 2)), spec(2), 300)
+    assert config.space == SearchSpace(kernel_sizes=(1, 5), dilations=(1, 2), per_axis=True)
+
+
 NO_SEARCH = Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=1)
 REFUSED = [
     ({"preset": "papers"}, "unknown preset 'papers'; did you mean 'paper'"),
@@ -200,6 +208,7 @@ REFUSED = [
     ({"preset": "paper", "dropout": 0.1}, "the preset 'paper' tries a grid of its own for dropout"),
     ({"schedule": dataclasses.replace(NO_SEARCH, width=8), "width": 16}, "was made for width 8, but width 16 was"),
     ({"kernel_sizes": (3, 4)}, "kernel_size must be odd"),
+    ({"per_axis": True}, "per_axis is for images; signals have one axis only"),
     ({"batch_size": 0}, "batch_size must be at least 2"),
     ({"preset": "paper", "batch_size": 0}, "batch_size must be at least 2"),
 ]

@@ -1,7 +1,5 @@
 """The search: what the architecture parameters descend, and that it finds what is there."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -82,7 +80,7 @@ def test_the_gradient_of_each_layer_is_scaled_and_the_penalty_added(kind):
     for layer in mixtures(supernet).values():
         assert [str(c) for c in layer.candidates] == ["k3_d1", "k3_d2", "k5_d1", "k5_d2"]
         layer.arch_parameters.grad = gradient.clone()
-    weight = supernet.conv1.kernels["k3_d1"]
+    weight = supernet.conv1.kernels
     weight.grad = torch.ones_like(weight)
     phase.shape_gradients()
     size = [30, 30, 50, 50] if kind.is_dense else [3, 5, 5, 9]  # 10 k, or (k - 1) d + 1
@@ -135,10 +133,11 @@ def test_the_relaxation_is_as_the_settings_say(gumbel, relaxation):
         assert not gumbel or layer.relaxation.temperature == 0.5
 
 
-def run_search(data, folder, config=None, seed=0, epochs=3, space=SPACE):
+def run_search(data, folder, config=None, seed=0, epochs=3, space=SPACE, model=None):
     torch.manual_seed(seed)
     config = config or SearchConfig()
-    model = TwoLayers(outputs=data.spec.outputs, channels=data.spec.channels, dense=data.spec.target_kind.is_dense)
+    of = data.spec
+    model = model or TwoLayers(outputs=of.outputs, channels=of.channels, dense=of.target_kind.is_dense)
     supernet, _ = make_supernet(model, space, data.train.batch(np.arange(2)).x, config)
     loss = make_loss(data.spec, data.normaliser, metric_name="error")
     with session(folder) as there:
@@ -179,7 +178,6 @@ def test_events_tell_the_entropy_of_each_mixture(tmp_path):
     for name, layer in mixtures(supernet).items():
         p = layer.arch_parameters.detach().softmax(0)
         assert told[name] == pytest.approx(-(p * p.log()).sum().item(), abs=1e-4)
-        assert told[name] < math.log(4)
 
 
 @pytest.mark.parametrize("lag", [2, 5])
@@ -193,3 +191,16 @@ def test_a_planted_pair_of_taps_is_found(lag, tmp_path):
     config = SearchConfig(size_penalty=0.0, arch_learning_rate=0.1)
     found, _ = run_search(data, tmp_path, config, epochs=12, space=space)
     assert found["conv1"] == Candidate(3, lag)
+
+
+def test_a_planted_pair_of_taps_is_found_by_a_kernel_dilated_along_the_height_alone(tmp_path):
+    """As above, in images: the samples lie 2 rows and 1 column before and after, which no square kernel relates."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1.0, 1.0], size=(200, 1, 12, 8)) * rng.uniform(0.5, 1.5, size=(200, 1, 12, 8))
+    y = (np.roll(x[:, 0], (2, 1), axis=(1, 2)) * np.roll(x[:, 0], (-2, -1), axis=(1, 2)) > 0).astype(np.int64)
+    data = prepare({"x": x, "y": y}, DataConfig(target=TargetKind.DENSE_BINARY), seed=0)
+    space = SearchSpace(kernel_sizes=(1, 3), dilations=(1, 2), per_axis=True)
+    config = SearchConfig(size_penalty=0.0, arch_learning_rate=0.1)
+    one_layer = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 1, 1))
+    found, _ = run_search(data, tmp_path, config, epochs=16, space=space, model=one_layer)
+    assert found == {"0": Candidate(3, (2, 1))}

@@ -1,6 +1,8 @@
 """What may be chosen, what was chosen, and how both are refused and saved."""
 
+import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -68,6 +70,75 @@ def test_every_kernel_size_is_paired_with_every_dilation_which_runs_fastest():
 def test_candidate_knows_its_half_reach_per_axis_and_its_name(candidate, half_reach, name):
     assert candidate.half_reach(2) == half_reach
     assert str(candidate) == name
+
+
+# A choice of their own for height and width.
+
+
+def test_per_axis_pairs_every_choice_for_the_height_with_every_one_for_the_width():
+    space = SearchSpace(kernel_sizes=(1, 3), dilations=(1, 4), per_axis=True)
+    assert [str(candidate) for candidate in space.candidates()] == [
+        "k1_d1", "k1x3_d1", "k1x3_d1x4",
+        "k3x1_d1", "k3_d1", "k3_d1x4",
+        "k3x1_d4x1", "k3_d4x1", "k3_d4",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("dilations", [(1, 2, 5), (2, 5), (5,)])
+@pytest.mark.parametrize("kernel_sizes", [(1, 3, 7), (3, 7), (1,)])
+def test_per_axis_has_every_kernel_that_the_lists_can_make_once(kernel_sizes, dilations):
+    space = SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations, per_axis=True)
+
+    def taps(size, dilation):
+        return frozenset(dilation * (tap - size // 2) for tap in range(size))
+
+    along_axis = {taps(size, dilation) for size in kernel_sizes for dilation in dilations}
+    made = [
+        tuple(taps(size, dilation) for size, dilation in zip(*choice, strict=True))
+        for choice in ((per_axis(c.kernel_size, 2), per_axis(c.dilation, 2)) for c in space.candidates())
+    ]
+    assert sorted(made, key=repr) == sorted(((high, wide) for high in along_axis for wide in along_axis), key=repr)
+
+
+def test_per_axis_has_square_kernels_too():
+    lists = {"kernel_sizes": (1, 3, 5), "dilations": (1, 2)}
+    square = set(SearchSpace(**lists).candidates()) - {Candidate(1, 2)}  # whose only tap is that of Candidate(1)
+    assert square < set(SearchSpace(**lists, per_axis=True).candidates())
+
+
+def test_per_axis_has_a_rule_of_its_own_for_images():
+    space = SearchSpace.for_dims(2, per_axis=True)
+    assert (space.kernel_sizes, space.dilations) == ((1, 3, 7), (1, 3, 7, 15))
+    assert len(space.candidates()) == 81
+    lists = dataclasses.replace(SearchSpace.for_dims(2), per_axis=True)  # the lists of the paper, for the docstring
+    assert len(lists.candidates()) == 256
+
+    def weights(space):
+        return sum(math.prod(per_axis(candidate.kernel_size, 2)) for candidate in space.candidates())
+
+    square = weights(SearchSpace.for_dims(2))
+    assert (round(weights(space) / square, 1), round(weights(lists) / square)) == (2.6, 14)
+
+
+def test_per_axis_is_refused_for_signals():
+    with pytest.raises(ConfigError, match="per_axis is for images; signals have one axis only, so leave it out"):
+        SearchSpace.for_dims(1, per_axis=True)
+
+
+@pytest.mark.parametrize("name", ["kernel_sizes", "dilations"])
+def test_per_axis_takes_integers_only(name):
+    message = f"with per_axis every axis chooses from the same integers, but {name} has (1, 5); try (1, 3, 5), or leave"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        SearchSpace(**{"kernel_sizes": (1, 3), "dilations": (1, 2), name: (3, (1, 5))}, per_axis=True)
+
+
+@pytest.mark.parametrize("value", [None, 1, "yes"])
+def test_per_axis_is_yes_or_no(value):
+    with pytest.raises(ConfigError, match=f"^per_axis must be True or False, got {value!r}$"):
+        SearchSpace(kernel_sizes=(3,), dilations=(1,), per_axis=value)
+
+
+# Values.
 
 
 def test_equal_values_on_all_axes_are_one_value():
@@ -176,9 +247,18 @@ SPACE = SearchSpace(kernel_sizes=(3, (5, 1)), dilations=(1, (1, 7)))
 ARCHITECTURE = Architecture({"b.conv": Candidate(7, 3), "a.conv": Candidate((3, 5)), "c": Candidate(3, (1, 7))})
 
 
-@pytest.mark.parametrize("space", [SPACE, SearchSpace.for_dims(1), SearchSpace.for_dims(2)])
+@pytest.mark.parametrize(
+    "space",
+    [SPACE, SearchSpace.for_dims(1), SearchSpace.for_dims(2), SearchSpace.for_dims(2, per_axis=True)],
+)
 def test_search_space_survives_a_trip_through_json(space):
     assert SearchSpace.from_json(json.loads(json.dumps(space.to_json()))) == space
+
+
+def test_a_search_space_without_a_choice_per_axis_is_saved_as_it_was_before_there_was_one():
+    assert SPACE.to_json() == {"kernel_sizes": [3, (5, 1)], "dilations": [1, (1, 7)]}
+    assert SearchSpace.from_json({"kernel_sizes": [3, [5, 1]], "dilations": [1, [1, 7]]}) == SPACE
+    assert SearchSpace.from_json({"kernel_sizes": [3], "dilations": [1], "per_axis": False}).per_axis is False
 
 
 def test_architecture_survives_a_trip_through_a_file_in_the_order_of_its_layers(tmp_path):
@@ -216,10 +296,14 @@ def test_architecture_is_a_mapping_that_does_not_follow_its_source():
         {"kernel_sizes": [3]},
         {"kernel_sizes": 3, "dilations": [1]},
         {**SPACE.to_json(), "strides": [1]},
+        {"kernel_sizes": [3], "per_axis": True},
     ],
 )
 def test_content_that_is_no_search_space_is_refused(content):
-    message = f'a search space needs just "kernel_sizes" and "dilations", a list each; got {content!r}'
+    message = (
+        'a search space needs just "kernel_sizes" and "dilations", a list each, and may have "per_axis"; '
+        f"got {content!r}"
+    )
     with pytest.raises(ConfigError, match=re.escape(message)):
         SearchSpace.from_json(content)
 

@@ -377,7 +377,7 @@ ERRORS = [RuntimeError(CPU_MESSAGE), MemoryError(), torch.OutOfMemoryError("CUDA
 
 
 def memory_for(samples: int, *, from_step: int = 0, error: Exception = ERRORS[0]) -> Loss:
-    """A cross-entropy that runs out of memory on more samples, once it was asked for that many losses, one for each piece."""
+    """A cross-entropy that runs out of memory on more samples, once it was asked for that many losses of pieces."""
     asked = iter(range(10_000))
 
     @Loss

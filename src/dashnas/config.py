@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from dashnas.data.config import DataConfig
 from dashnas.errors import ConfigError, unknown_name
+from dashnas.ops.plan import AUTO, PLANS
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.space import SearchSpace
 
@@ -91,8 +92,10 @@ class SearchConfig:
     """Leave out candidates that reach beyond a layer's own map."""
     kernel_std: float | None = None
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
-    strategy: str = "fourier"
-    """How mixtures are computed."""
+    strategy: str = "auto"
+    """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
+    plan: str = "measure"
+    """How "auto" finds out: "measure" times strategies of similar cost, "model" never does."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "arch_learning_rate", "temperature"):
@@ -103,7 +106,9 @@ class SearchConfig:
         _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
         for name in ("arch_grad_norm", "clip", "kernel_std"):
             _require_positive_or_none(name, getattr(self, name))
-        _require(self.strategy in STRATEGIES, unknown_name("strategy", self.strategy, STRATEGIES))
+        known = (AUTO, *STRATEGIES)
+        _require(self.strategy in known, unknown_name("strategy", self.strategy, known))
+        _require(self.plan in PLANS, unknown_name("plan", self.plan, PLANS))
 
 
 class Tuner(StrEnum):
@@ -238,7 +243,7 @@ class FitConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file."""
-        return asdict(self)
+        return asdict(self) | {"space": None if self.space is None else self.space.to_json()}
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

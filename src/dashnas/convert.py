@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from dashnas.errors import ConversionError
+from dashnas.errors import ConfigError, ConversionError
 from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d
 from dashnas.ops.causal import CausalConv1d
 from dashnas.ops.relaxation import Relaxation
@@ -53,27 +53,31 @@ def find_searchable(
     space: SearchSpace,
     sample: Tensor | tuple[Tensor, ...],
     *,
-    depthwise: bool = False,
+    depthwise: bool | None = None,
     drop_beyond_map: bool = True,
 ) -> Conversion:
     """Tell which convolutions of a model can be searched, by running it once on a sample.
 
     A convolution can be searched when it is a plain `Conv1d` or `Conv2d` with a weight of its own, has a
     kernel larger than 1 and zero "same" padding (output = ceil(input / stride)), is no shortcut by its name,
-    is called once per forward pass, on a batch, and is not depthwise.
+    is called once per forward pass, on a batch, and is not depthwise unless these are searched too.
 
     Args:
         model: any module; it is left as it is.
         space: the candidates of every layer.
         sample: input of the model, or a tuple of inputs.
-        depthwise: search depthwise layers too.
-        drop_beyond_map: leave out candidates whose half reach is not smaller than the layer's own map, since
-            their outer taps would only see padding; the smallest candidate always stays. An axis of length 1
-            decides nothing, as every candidate is beyond it.
+        depthwise: search depthwise layers too; None does so if the model has an attribute `search_depthwise`
+            that is true, as "convnext" has.
+        drop_beyond_map: leave out candidates whose half reach along an axis is not smaller than the layer's own map,
+            since their outer taps would only see padding; the smallest candidate always stays. Along an axis of
+            length 1 only the middle tap sees data: of candidates that differ there alone, the smallest stays.
 
     Raises:
+        ConfigError: a space `per_axis` for a layer with one axis.
         ConversionError: the model fails on the sample, cannot be copied, or has no convolution to search.
     """
+    if depthwise is None:
+        depthwise = bool(getattr(model, "search_depthwise", False))
     uses = _observe(model, sample)
     owners = _owners(model)
     searchable: dict[str, Searchable] = {}
@@ -86,6 +90,8 @@ def find_searchable(
             kept[name] = reason
         else:
             map_shape = uses[name][0].input_shape[2:]
+            if space.per_axis and len(map_shape) == 1:
+                raise ConfigError(f"per_axis is for images, but layer {name!r} has one axis only; leave it out")
             candidates = space.candidates()
             fitting = _fitting(candidates, map_shape) if drop_beyond_map else candidates
             searchable[name] = Searchable(map_shape, fitting, tuple(c for c in candidates if c not in fitting))
@@ -100,10 +106,11 @@ def to_supernet(
     space: SearchSpace,
     sample: Tensor | tuple[Tensor, ...],
     *,
-    strategy: str = "fourier",
+    strategy: str = "auto",
+    plan: str = "measure",
     relaxation: Relaxation | None = None,
     separable: bool = False,
-    depthwise: bool = False,
+    depthwise: bool | None = None,
     drop_beyond_map: bool = True,
     kernel_std: float | None = None,
     strict: bool = False,
@@ -117,16 +124,19 @@ def to_supernet(
         model: any module with Conv1d or Conv2d; it is left as it is.
         space: the candidates of every layer.
         sample: input of the model, or a tuple of inputs; shows how large each layer's map is.
-        strategy: how to compute the mixtures, a name in `dashnas.ops.STRATEGIES`.
+        strategy: how to compute the mixtures, a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each
+            layer.
+        plan: where the strategy is "auto", "measure" times strategies of similar cost, "model" never does.
         relaxation: from architecture parameters to mixture; None is a plain softmax.
         separable: make layers with as many inputs as outputs depthwise, as the authors' code does by default;
             the paper's formulas have full convolutions.
-        depthwise: search depthwise layers too.
+        depthwise: search depthwise layers too; None asks the model, as in `find_searchable`.
         drop_beyond_map: leave out candidates that reach beyond a layer's own map.
         kernel_std: standard deviation of fresh kernels; None draws them as `torch.nn.Conv1d` does.
         strict: refuse a model of which some convolution cannot be searched.
 
     Raises:
+        ConfigError: a space `per_axis` for a layer with one axis.
         ConversionError: the model fails on the sample or cannot be copied; no convolution can be searched;
             or, with `strict`, not all of them.
     """
@@ -147,6 +157,7 @@ def to_supernet(
             groups=conv.in_channels if make_depthwise else conv.groups,
             bias=conv.bias is not None,
             strategy=strategy,
+            plan=plan,
             relaxation=relaxation,
             kernel_std=kernel_std,
         )
@@ -314,20 +325,18 @@ def _has_no_padding(conv: _Convolution) -> bool:
 
 
 def _fitting(candidates: tuple[Candidate, ...], map_shape: tuple[int, ...]) -> tuple[Candidate, ...]:
-    """Candidates with taps on data along each axis that is longer than 1; at least one."""
-
-    def half_reach(candidate: Candidate) -> tuple[int, ...]:
-        return candidate.half_reach(len(map_shape))
-
-    smallest = min(candidates, key=lambda candidate: sum(half_reach(candidate)))
-    if set(map_shape) == {1}:
-        return (smallest,)
-    fitting = tuple(
-        candidate
-        for candidate in candidates
-        if all(reach < n for reach, n in zip(half_reach(candidate), map_shape, strict=True) if n > 1)
-    )
-    return fitting or (smallest,)
+    """Candidates with taps on data along each axis that is longer than 1, no two of them alike there; at least one."""
+    spatial_dims = len(map_shape)
+    long = [axis for axis, length in enumerate(map_shape) if length > 1]
+    smallest_first = sorted(candidates, key=lambda candidate: sum(candidate.half_reach(spatial_dims)))
+    fitting: dict[tuple[tuple[int, int], ...], Candidate] = {}
+    for candidate in smallest_first:
+        reach = candidate.half_reach(spatial_dims)
+        if all(reach[axis] < map_shape[axis] for axis in long):
+            sizes, dilations = per_axis(candidate.kernel_size, spatial_dims), per_axis(candidate.dilation, spatial_dims)
+            fitting.setdefault(tuple((sizes[axis], dilations[axis]) for axis in long), candidate)
+    kept = set(fitting.values()) or {smallest_first[0]}
+    return tuple(candidate for candidate in candidates if candidate in kept)
 
 
 def _replaced(model: nn.Module, name: str, module: nn.Module) -> nn.Module:

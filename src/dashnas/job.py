@@ -15,7 +15,7 @@ from torch import nn
 
 from dashnas.budget import EpochCosts, plan, time_steps
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
-from dashnas.convert import Conversion, Searchable
+from dashnas.convert import Conversion, Searchable, mixtures
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
@@ -24,11 +24,12 @@ from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free
 from dashnas.metrics import Metric, get_metric
 from dashnas.microbatch import FEWEST, MICRO_BATCHES
 from dashnas.model import Topology
+from dashnas.ops.strategies import STRATEGIES
 from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
 from dashnas.progress import Reporter, Silent
 from dashnas.retrain import retrain, retrain_phase
-from dashnas.runs import Run
-from dashnas.search import make_supernet, search, search_phase
+from dashnas.runs import Run, damage_named
+from dashnas.search import make_supernet, plan_layers, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.training import DivergedError, Phase, Session, steps_per_epoch
@@ -204,6 +205,7 @@ class Job:
         if largest is None:
             supernet, conversion = self.supernet()
             largest = _largest(conversion)
+            self._use_plan(supernet, self._plan(supernet, conversion))
             phases["search"] = search_phase(
                 supernet, train, loss, config.search, epochs=1, batch_size=self.batch_size, seed=0
             )
@@ -257,6 +259,9 @@ class Job:
         supernet, conversion = self.supernet()
         if attempts == ATTEMPTS:
             self._tell_conversion(conversion)
+        plan = self.session.run.remember("plan.json", lambda: self._plan(supernet, conversion))
+        with damage_named(self.session.run.folder / "plan.json"):
+            self._use_plan(supernet, plan)
         config = self.config.search
         slower = 10.0 ** (attempts - ATTEMPTS)
         config = replace(
@@ -275,6 +280,17 @@ class Job:
                 raise
             self._warn(f"{error}; searching again with a tenth of the learning rates")
             return self.search(schedule, f"{name}-again", attempts - 1)
+
+    def _plan(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
+        return plan_layers(
+            supernet, conversion, self.config.search, batch_size=self.batch_size, device=self.session.device
+        )
+
+    def _use_plan(self, supernet: nn.Module, plan: dict[str, str]) -> None:
+        for name, layer in mixtures(supernet).items():
+            if plan[name] not in STRATEGIES:
+                raise ValueError(f"no strategy {plan[name]!r}")
+            layer.strategy = plan[name]
 
     def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
         """The study over recipes for the derived network."""

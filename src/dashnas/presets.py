@@ -53,13 +53,19 @@ class Options:
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     """Weights of the classes (or of the labels' positives) in the loss."""
     backbone: str | None = None
-    """Fixed topology: `wrn`, `resnet1d`, `tcn`."""
+    """Fixed topology: `wrn`, `convnext`, `resnet1d`, `tcn`."""
     width: int | None = None
     """Channels of the backbone's first stage, in search and training."""
     kernel_sizes: tuple[int | tuple[int, ...], ...] | None = None
     """What the search may choose from."""
     dilations: tuple[int | tuple[int, ...], ...] | None = None
     """What the search may choose from."""
+    per_axis: bool = False
+    """For images: height and width choose each for itself."""
+    strategy: str = "auto"
+    """How the search computes mixtures; `auto` takes the fastest in each layer."""
+    plan: str = "measure"
+    """How `auto` finds out: `measure` times strategies of similar cost, `model` never does."""
     separable: bool | None = None
     """Depthwise mixtures where inputs equal outputs, as in the authors' code."""
     batch_size: int | None = None
@@ -128,7 +134,7 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         data=options.data,
         space=_space(options, spec),
         recipe=replace(config.recipe, **recipe),
-        search=config.search if options.separable is None else replace(config.search, separable=options.separable),
+        search=_search(options, config.search),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples),
         memory_bytes=options.memory_bytes,
@@ -138,6 +144,11 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         width=width,
         search_width=search_width,
     )
+
+
+def _search(options: Options, preset: SearchConfig) -> SearchConfig:
+    separable = preset.separable if options.separable is None else options.separable
+    return replace(preset, separable=separable, strategy=options.strategy, plan=options.plan)
 
 
 def _widths(options: Options, config: FitConfig) -> tuple[int | None, int | None]:
@@ -153,7 +164,7 @@ def _widths(options: Options, config: FitConfig) -> tuple[int | None, int | None
 
 
 def _space(options: Options, spec: DataSpec) -> SearchSpace:
-    space = SearchSpace.for_dims(spec.spatial_dims)
+    space = SearchSpace.for_dims(spec.spatial_dims, per_axis=options.per_axis)
     chosen = {n: getattr(options, n) for n in ("kernel_sizes", "dilations") if getattr(options, n) is not None}
     return replace(space, **chosen)
 

@@ -3,6 +3,7 @@
 run.json             settings and fingerprint of the data
 schedule.json        epochs and trials of each phase, fixed once
 micro_batch.json     most samples that each network computes at once
+plan.json            how the search computes each layer
 events.jsonl         a line per epoch
 checkpoints/*.pt     the state of each phase that has begun
 architecture.json    what the search chose
@@ -203,6 +204,20 @@ def read_json(path: Path) -> Any:
         raise RunError(f"cannot read {path}: {error.strerror}; is {path.parent} a run of dashnas fit?") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged: it is not JSON ({error}); {_how_to_mend(path)}") from error
+
+
+def read_plan(folder: Path) -> dict[str, str]:
+    """How the search of a run computes each layer: layer name to strategy.
+
+    Raises:
+        RunError: no run, one that has not searched, or a damaged file.
+    """
+    path = folder / "plan.json"
+    if (folder / "run.json").exists() and not path.exists():
+        raise RunError(f"{folder} has no plan: it has not begun to search, or was given its architecture")
+    plan = read_json(path)
+    with damage_named(path):
+        return {str(layer): str(strategy) for layer, strategy in plan.items()}
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from dashnas.config import SearchConfig
 from dashnas.convert import Conversion, discretise, find_searchable, mixtures, to_supernet
 from dashnas.data.parts import Part
 from dashnas.losses import Loss
+from dashnas.ops.costs import Load
+from dashnas.ops.plan import AUTO, choose
 from dashnas.ops.relaxation import GumbelSoftmax, Softmax
 from dashnas.space import Architecture, Candidate, SearchSpace, per_axis
 from dashnas.training import Phase, Session, sgd, train
@@ -25,12 +27,29 @@ def make_supernet(
         space,
         sample,
         strategy=config.strategy,
+        plan=config.plan,
         relaxation=relaxation,
         separable=config.separable,
         drop_beyond_map=config.drop_beyond_map,
         kernel_std=config.kernel_std,
     )
     return supernet, conversion
+
+
+def plan_layers(
+    supernet: nn.Module, conversion: Conversion, config: SearchConfig, *, batch_size: int, device: torch.device
+) -> dict[str, str]:
+    """By layer name, the strategy that the search computes it with; timed on the device where the plan says so."""
+    plan = {}
+    for name, layer in mixtures(supernet).items():
+        map_shape = conversion.searchable[name].map_shape
+        load = Load(batch_size, layer.in_channels, layer.out_channels, map_shape, layer.geometry)
+        plan[name] = (
+            choose(load, torch.float32, device, measure=config.plan == "measure")
+            if config.strategy == AUTO
+            else config.strategy
+        )
+    return plan
 
 
 def search(

@@ -41,3 +41,15 @@ def storage_error(path: Path, error: OSError) -> StorageError:
         f"cannot write {path}: {error.strerror or error}. What was saved before is whole; "
         "make room there or choose another place, then give the same command again"
     )
+
+
+def cache_folder() -> Path:
+    """Where downloads and measurements are kept; it need not exist yet.
+
+    $DASHNAS_CACHE, else $XDG_CACHE_HOME/dashnas, else ~/.cache/dashnas.
+    """
+    if folder := os.environ.get("DASHNAS_CACHE"):
+        return Path(folder)
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "dashnas"
+    return Path.home() / ".cache" / "dashnas"

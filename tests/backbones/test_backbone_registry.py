@@ -9,6 +9,7 @@ from dashnas import backbones
 from dashnas.backbones import (
     BACKBONES,
     TCN,
+    ConvNeXt,
     ResNet1d,
     WideResNet,
     build_backbone,
@@ -31,6 +32,7 @@ def test_all_lists_exactly_the_public_names():
         ("tcn", (8,), TCN, "blocks.0.conv1", 100),
         (None, (8, 8), WideResNet, "stages.0.0.conv1", 16),
         ("wrn", (8, 8), WideResNet, "stages.0.0.conv1", 16),
+        ("convnext", (8, 8), ConvNeXt, "stages.0.0.conv", 16),
     ],
 )
 def test_width_is_that_of_the_first_stage(name, shape, kind, first, width, make_spec):
@@ -63,7 +65,9 @@ def test_refuses_an_unknown_name_and_gives_the_nearest(make_spec):
 
 
 def test_refuses_a_backbone_for_data_of_another_dimension_and_says_which_fit(make_spec):
-    with pytest.raises(ConfigError, match=r"'tcn' is for 1-D data .*shape \(8, 9\); backbones that fit: wrn$"):
+    with pytest.raises(
+        ConfigError, match=r"'tcn' is for 1-D data .*shape \(8, 9\); backbones that fit: convnext, wrn$"
+    ):
         build_backbone("tcn", make_spec(8, 9))
     with pytest.raises(ConfigError, match=r"'wrn' is for 2-D data .*shape \(8,\); backbones that fit: resnet1d, tcn"):
         build_backbone("wrn", make_spec(8))

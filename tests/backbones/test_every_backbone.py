@@ -12,6 +12,7 @@ WIDTH = 4
 CASES = [
     pytest.param("wrn", {}, id="wrn"),
     pytest.param("wrn", {"official": True}, id="wrn-official"),
+    pytest.param("convnext", {}, id="convnext"),
     pytest.param("resnet1d", {}, id="resnet1d"),
     pytest.param("resnet1d", {"official": True}, id="resnet1d-official"),
     pytest.param("resnet1d", {"official": True, "for_search": True}, id="resnet1d-official-search"),
@@ -82,7 +83,7 @@ def test_the_official_network_has_the_same_layers_in_search_and_retraining(name,
     assert _names(search) == _names(retrain)
 
 
-@pytest.mark.parametrize("name", ["resnet1d", "tcn", "wrn"])
+@pytest.mark.parametrize("name", BACKBONES)
 def test_all_convolutions_are_plain_unless_the_official_network_is_retrained(name, make_spec):
     shape = (32,) * BACKBONES[name].spatial_dims
     plain = {nn.Conv1d, nn.Conv2d}
@@ -123,8 +124,8 @@ def test_moving_the_input_moves_a_dense_output_away_from_the_borders(name, optio
         length, border, shift = (7000, 3300, 37) if name == "tcn" else (200, 50, 11)
         x = torch.randn(1, 2, length, dtype=torch.float64)
     else:
-        border, shift = 14, 3
-        x = torch.randn(1, 2, 40, 45, dtype=torch.float64)
+        border, shift = (55, 3) if name == "convnext" else (14, 3)
+        x = torch.randn(1, 2, 2 * border + 12, 2 * border + 17, dtype=torch.float64)
     spec = make_spec(*x.shape[2:], dense=True)
     network = _randomise_statistics(build_backbone(name, spec, width=2, **options))
     axes = tuple(range(2, x.ndim))
@@ -150,6 +151,8 @@ def _reach(network: nn.Module, channels: int, shape: tuple[int, ...]) -> list[tu
     [
         # Thirteen convolutions of kernel size 3 without strides.
         ("wrn", (41, 43), {}, [(13, 13)] * 2),
+        # Eighteen of kernel size 7; of 9 positions all are seen.
+        ("convnext", (111, 9), {}, [(54, 54), (4, 4)]),
         # Three blocks of kernel sizes 8, 5, 3; the even one looks one sample further to the right.
         ("resnet1d", (101,), {}, [(18, 21)]),
         ("resnet1d", (101,), {"official": True, "for_search": True}, [(18, 21)]),

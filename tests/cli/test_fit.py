@@ -43,6 +43,20 @@ def test_dense_regression_from_fit_to_show_to_predict(tmp_path):
         assert {name: answers[name].shape for name in answers} == {"prediction": (5, 16)}
 
 
+def test_a_convnext_from_fit_to_predict(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(20) % 2
+    np.savez(tmp_path / "images.npz", x=rng.normal(size=(20, 1, 8, 8)) + y[:, None, None, None], y=y)
+    run = tmp_path / "run"
+    result = dashnas("fit", tmp_path / "images.npz", "--out", run, "--backbone=convnext", *SMALL, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "searching 18 layers" in result.stderr
+    assert len(json.loads(result.stdout)["architecture"]) == 18
+    assert json.loads(result.stdout)["backbone"]["name"] == "convnext"
+    predicted = dashnas("predict", run, tmp_path / "images.npz", "--out", tmp_path / "pred.npz")
+    assert predicted.exit_code == 0, predicted.stderr
+
+
 def test_fit_prints_what_show_prints_and_tells_progress_on_standard_error(data, tmp_path):
     result = dashnas("fit", data, "--out", tmp_path / "run", *SMALL)
     assert result.exit_code == 0
@@ -140,6 +154,51 @@ def test_kernel_sizes_per_axis(tmp_path):
     options = "--images --dry-run --json --quiet --width 4 --kernel-sizes 3,3x7 --dilations 1,1x2 --threads 1"
     result = dashnas("fit", tmp_path / "images.npz", *options.split())
     assert json.loads(result.stdout)["candidates"]["stem"] == ["k3_d1", "k3_d1x2", "k3x7_d1", "k3x7_d1x2"]
+
+
+@pytest.fixture
+def images(tmp_path):
+    path = tmp_path / "images.npz"
+    np.savez(path, x=np.random.default_rng(0).normal(size=(48, 8, 3)), y=arrays()["y"])
+    return path
+
+
+PER_AXIS = ["--images", "--per-axis", "--width=4", "--kernel-sizes=1,3,7", "--dilations=1,2", "--threads=1"]
+
+
+def test_height_and_width_choose_each_for_itself(images):
+    result = dashnas("fit", images, *PER_AXIS, "--dry-run", "--json", "--quiet")
+    would = json.loads(result.stdout)
+    assert would["settings"]["space"] == {"kernel_sizes": [1, 3, 7], "dilations": [1, 2], "per_axis": True}
+    # Half reaches 0, 1, 2, 3, 6; of them 0 to 3 and 6 on 8 rows, 0 to 2 on 3 columns.
+    stem = would["candidates"]["stem"]
+    assert len(stem) == 5 * 3
+    assert [name for name in stem if name.startswith("k7x1")] == ["k7x1_d1", "k7x1_d2x1"]
+    dry = dashnas("fit", images, *PER_AXIS, "--dry-run", "--quiet").stdout
+    assert ["stem", "8x3", "15", "10"] in [line.split() for line in dry.splitlines()]
+
+
+def test_elongated_choices_of_a_run_are_shown_and_saved_as_height_by_width(images, tmp_path):
+    run = tmp_path / "run"
+    options = [*PER_AXIS, "--epochs=1", "--tune-trials=1", "--out", run]
+    options[options.index("--kernel-sizes=1,3,7")] = "--kernel-sizes=1,3"
+    result = dashnas("fit", images, *options, "--json")
+    assert result.exit_code == 0, result.stderr
+    chosen = json.loads(result.stdout)["architecture"]
+    elongated = {layer for layer, choice in chosen.items() if isinstance(choice["kernel_size"], list)}
+    assert elongated  # of 25 candidates 16 are: none among 13 layers would be chance indeed
+    assert json.loads((run / "architecture.json").read_text()) == chosen
+    shown = dashnas("show", run).stdout
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
+    for layer in elongated:
+        high, wide = chosen[layer]["kernel_size"]
+        assert rows[layer][0] == f"{high}x{wide}"
+    assert "1x7 is 1 high and 7 wide" in shown
+    assert dashnas("fit", images, *options).exit_code == 0  # finished: only read
+
+
+def test_per_axis_is_refused_for_signals(data):
+    assert_refused(dashnas("fit", data, *SMALL, "--per-axis", "--quiet"), "per_axis is for images")
 
 
 def test_a_dry_run_tells_time_and_memory_and_writes_nothing(data, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from cli.commands import dashnas
 
 
@@ -25,7 +27,8 @@ def test_an_architecture_is_asked_for(data):
     assert "--architecture" in result.stderr
 
 
-def test_options_of_the_search_are_not_offered(data, finished):
-    result = dashnas("retrain", data, "--architecture", finished / "architecture.json", "--kernel-sizes=3")
+@pytest.mark.parametrize("option", ["--kernel-sizes=3", "--per-axis"])
+def test_options_of_the_search_are_not_offered(option, data, finished):
+    result = dashnas("retrain", data, "--architecture", finished / "architecture.json", option)
     assert result.exit_code == 2
-    assert "--kernel-sizes" in result.stderr
+    assert option.split("=")[0] in result.stderr

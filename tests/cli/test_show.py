@@ -24,6 +24,21 @@ def test_a_finished_run_shows_scores_architecture_recipe_and_cost(finished):
     assert all(f"{phase} {seconds:.1f}" in shown for phase, seconds in list(result["seconds"].items())[:4])
 
 
+def test_kernels_that_are_not_square_are_shown_as_height_by_width(finished, copy_of):
+    assert "high" not in dashnas("show", finished).stdout
+    run = copy_of(finished)
+    result = json.loads((run / "result.json").read_text())
+    result["architecture"] = {
+        "tall": {"kernel_size": [7, 1], "dilation": [3, 1]},
+        "square": {"kernel_size": 5, "dilation": 2},
+        "stretched": {"kernel_size": 3, "dilation": [1, 4]},
+    }
+    (run / "result.json").write_text(json.dumps(result))
+    lines = [line.split() for line in dashnas("show", run).stdout.splitlines()]
+    for line in ("tall 7x1 3x1 19x1", "square 5 2 9", "stretched 3 1x4 3x9", "1x7 is 1 high and 7 wide"):
+        assert line.split() in lines
+
+
 def test_nothing_is_cut_at_80_columns(finished, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = dashnas("show", finished).stdout.splitlines()
@@ -35,6 +50,26 @@ def test_json_is_the_content_of_result_json(finished):
     shown = dashnas("show", finished, "--json")
     assert json.loads(shown.stdout) == json.loads((finished / "result.json").read_text())
     assert shown.stderr == ""
+
+
+def test_the_plan_tells_how_each_layer_was_computed(finished):
+    plan = json.loads((finished / "plan.json").read_text())
+    assert set(plan) == set(json.loads((finished / "result.json").read_text())["architecture"])
+    assert json.loads(dashnas("show", finished, "--plan", "--json").stdout) == plan
+    lines = [line.split() for line in dashnas("show", finished, "--plan").stdout.splitlines()]
+    assert lines == [["layer", "strategy"], *([layer, strategy] for layer, strategy in plan.items())]
+
+
+def test_a_run_that_did_not_search_has_no_plan(finished, copy_of):
+    run = copy_of(finished)
+    (run / "plan.json").unlink()
+    assert_refused(dashnas("show", run, "--plan"), "has no plan: it has not begun to search, or was given")
+
+
+def test_a_damaged_plan_is_named(finished, copy_of):
+    run = copy_of(finished)
+    (run / "plan.json").write_text("[1]")
+    assert_refused(dashnas("show", run, "--plan"), "plan.json is damaged")
 
 
 def test_a_score_that_is_lost_is_called_diverged(finished, copy_of):

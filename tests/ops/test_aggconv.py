@@ -15,35 +15,32 @@ from dashnas.space import Candidate, SearchSpace
 CANDIDATES = (Candidate(3), Candidate(5, 2), Candidate(7))
 
 
-def test_parameters_are_named_after_the_candidates():
-    layer = AggConv1d(2, 4, CANDIDATES)
-    assert {name: tuple(value.shape) for name, value in layer.state_dict().items()} == {
-        "arch_parameters": (3,),
-        "bias": (4,),
-        "kernels.k3_d1": (4, 2, 3),
-        "kernels.k5_d2": (4, 2, 5),
-        "kernels.k7_d1": (4, 2, 7),
-    }
-
-
-def test_kernels_keep_the_order_of_the_candidates():
-    # nn.ParameterDict sorts a plain dictionary by name, which puts k11 before k3 and d15 before d3.
-    candidates = SearchSpace.for_dims(1).candidates()
-    layer = AggConv1d(2, 2, candidates)
-    assert list(layer.kernels) == [str(candidate) for candidate in candidates]
-    layer.arch_parameters.data[candidates.index(Candidate(11, 3))] = 1e4
-    x = torch.randn(1, 2, 40)
-    plain = F.conv1d(x, layer.kernels["k11_d3"], padding=15, dilation=3)
-    torch.testing.assert_close(layer(x), plain, rtol=1e-4, atol=1e-5)
-
-
-def test_names_tell_the_axes_apart_where_they_differ():
-    layer = AggConv2d(2, 4, (Candidate((3, 5)), Candidate((5, 5), (1, 2))), groups=2, bias=False)
+def test_the_kernels_of_all_candidates_lie_in_one_bank():
+    layer = AggConv2d(2, 4, (Candidate(3), Candidate((5, 1), (2, 1))), groups=2)
     assert {name: tuple(value.shape) for name, value in layer.state_dict().items()} == {
         "arch_parameters": (2,),
-        "kernels.k3x5_d1": (4, 1, 3, 5),
-        "kernels.k5_d1x2": (4, 1, 5, 5),
+        "bias": (4,),
+        "kernels": (9 + 5, 4, 1),
     }
+
+
+def test_kernel_of_is_a_view_of_the_bank_taps_last():
+    layer = AggConv2d(2, 4, (Candidate(3), Candidate((5, 1))))
+    kernel = layer.kernel_of(Candidate((5, 1)))
+    assert kernel.shape == (4, 2, 5, 1)
+    torch.testing.assert_close(kernel[1, 0, 3, 0], layer.kernels[9 + 3, 1, 0].detach())
+    kernel.zero_()
+    assert not layer.kernels[9:].any()
+    assert layer.kernels[:9].all()
+
+
+def test_each_candidate_computes_with_its_own_kernel():
+    candidates = SearchSpace.for_dims(1).candidates()
+    layer = AggConv1d(2, 2, candidates)
+    layer.arch_parameters.data[candidates.index(Candidate(11, 3))] = 1e4
+    x = torch.randn(1, 2, 40)
+    plain = F.conv1d(x, layer.kernel_of(Candidate(11, 3)), padding=15, dilation=3)
+    torch.testing.assert_close(layer(x), plain, rtol=1e-4, atol=1e-5)
 
 
 def test_fresh_kernels_are_drawn_as_those_of_a_plain_convolution():
@@ -100,7 +97,7 @@ def test_takes_its_input_by_keyword_as_a_plain_convolution_does():
 
 
 def test_printing_shows_what_is_not_a_default():
-    assert "2, 4, candidates=3, strategy='fourier'" in repr(AggConv1d(2, 4, CANDIDATES))
+    assert "2, 4, candidates=3, strategy='auto'" in repr(AggConv1d(2, 4, CANDIDATES))
     layer = AggConv2d(2, 4, CANDIDATES, stride=(1, 2), groups=2, strategy="mixed_weights")
     assert "2, 4, candidates=3, stride=(1, 2), groups=2, strategy='mixed_weights'" in repr(layer)
 
@@ -120,6 +117,7 @@ def test_printing_shows_what_is_not_a_default():
             {"strategy": "furier"},
             "unknown strategy 'furier'; did you mean 'fourier'\\? Known: .*mixed_results",
         ),
+        ({"plan": "mesure"}, "unknown plan 'mesure'; did you mean 'measure'\\?"),
         ({"groups": 3}, "groups=3 must divide in_channels=4 and out_channels=4"),
     ],
 )

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dashnas.ops import STRATEGIES, AggConv1d, AggConv2d
+from dashnas.ops import STRATEGIES, AggConv1d, AggConv2d, aggconv
+from dashnas.ops.geometry import Geometry
 from dashnas.space import Candidate
 
 CONV = {1: F.conv1d, 2: F.conv2d}
@@ -40,6 +41,11 @@ class Case:
     @property
     def strides(self) -> tuple[int, ...]:
         return self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(self.map_shape)
+
+    @property
+    def geometry(self) -> Geometry:
+        kernel_sizes, dilations = zip(*self.candidates, strict=True)
+        return Geometry(kernel_sizes, dilations, self.strides, self.groups)
 
     def inputs(self) -> tuple[Tensor, list[Tensor], Tensor]:
         """x, kernels and mixture in float64; the mixture is no distribution, as the operator needs none."""
@@ -75,6 +81,9 @@ CASES = {
     "1-D, even length, stride 2": Case(candidates=ALONG_1D, map_shape=(24,), stride=2),
     "1-D, odd length, stride 2": Case(candidates=ALONG_1D, map_shape=(25,), stride=2),
     "1-D, stride 3": Case(candidates=ALONG_1D, map_shape=(26,), stride=3),
+    "1-D, long": Case(candidates=square(1, (3, 7, 11), (1, 3, 15)), map_shape=(331,)),
+    "1-D, long, stride 2": Case(candidates=ALONG_1D, map_shape=(251,), stride=2),
+    "1-D, long, stride 3": Case(candidates=ALONG_1D, map_shape=(250,), stride=3),
     "1-D, stride longer than the map": Case(candidates=ALONG_1D, map_shape=(2,), stride=3),
     "1-D, more outputs than inputs": Case(candidates=ALONG_1D, map_shape=(20,), in_channels=2, out_channels=5),
     "1-D, fewer outputs than inputs": Case(candidates=ALONG_1D, map_shape=(20,), in_channels=5, out_channels=1),
@@ -147,7 +156,8 @@ def oracle(x, kernels, mixture, dilations, stride, groups):
 
 
 def run(strategy, case, x, kernels, mixture):
-    return STRATEGIES[strategy](x, kernels, mixture, case.dilations, stride=case.strides, groups=case.groups)
+    bank = torch.cat([kernel.flatten(2).movedim(-1, 0) for kernel in kernels])
+    return aggconv(x, bank, mixture, case.geometry, strategy)
 
 
 def with_gradients(function, cotangent, x, kernels, mixture):
@@ -309,9 +319,9 @@ def layer_and_input(request, strategy):
 @every_strategy
 def test_module_is_the_softmax_mixture_plus_the_bias(layer_and_input):
     layer, x = layer_and_input
-    kernels = [layer.kernels[str(candidate)] for candidate in layer.candidates]
+    kernels = [layer.kernel_of(candidate) for candidate in layer.candidates]
     mixture = layer.arch_parameters.softmax(0)
-    expected = oracle(x, kernels, mixture, layer.dilations, layer.stride, layer.groups)
+    expected = oracle(x, kernels, mixture, layer.geometry.dilations, layer.stride, layer.groups)
     torch.testing.assert_close(layer(x), expected + layer.bias.view(-1, *(1,) * layer.spatial_dims))
 
 
@@ -358,3 +368,41 @@ def test_torch_func_calls_differentiates_and_batches_the_module(layer_and_input)
     stacked = {name: torch.stack([parameters[name], other[name]]) for name in parameters}
     losses = torch.func.vmap(loss, in_dims=(0, None))(stacked, x)
     torch.testing.assert_close(losses, torch.stack([loss(parameters, x), loss(other, x)]))
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # PyTorch 2.13's own doing
+@every_strategy
+def test_torch_compile_takes_the_module_whole(layer_and_input):
+    layer, x = layer_and_input
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), layer(x))
+    for training_on in (x, x.clone().requires_grad_()):
+        gradients = []
+        for module in (compiled, layer):
+            layer.zero_grad()
+            module(training_on).square().sum().backward()
+            gradients.append({name: p.grad for name, p in layer.named_parameters()})
+        torch.testing.assert_close(*gradients)
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "mixed_results"])
+def test_nothing_is_kept_for_the_backward_pass_but_what_went_in(strategy):
+    case = CASES["2-D, even map"]
+    x, kernels, mixture = case.inputs()
+    inputs = {t.data_ptr() for t in (x, mixture)}
+    bank = torch.cat([kernel.flatten(2).movedim(-1, 0) for kernel in kernels]).requires_grad_()
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()), lambda t: t):
+        aggconv(x, bank, mixture, case.geometry, strategy)
+    assert set(saved) == inputs | {bank.data_ptr()}
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "mixed_results"])
+def test_second_derivatives_are_refused(strategy):
+    case = CASES["1-D, even length"]
+    x, kernels, mixture = case.inputs()
+    result = run(strategy, case, x.requires_grad_(), kernels, mixture)
+    (gradient,) = torch.autograd.grad(result.square().sum(), x, create_graph=True)
+    with pytest.raises(NotImplementedError, match="no second derivatives"):
+        gradient.sum().backward()

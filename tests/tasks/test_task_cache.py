@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dashnas.tasks.cache import cache_folder
+from dashnas.storage import cache_folder
 
 
 @pytest.mark.parametrize(

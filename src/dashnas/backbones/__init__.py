@@ -1,5 +1,6 @@
 """Networks of fixed topology whose convolutions are searched; `build_backbone` makes them by name."""
 
+from dashnas.backbones.convnext import ConvNeXt, convnext_strides, initialise_convnext_layer
 from dashnas.backbones.heads import DenseHead, HeadFactory, LastStepHead, PointHead, head_for
 from dashnas.backbones.registry import (
     BACKBONES,
@@ -18,6 +19,7 @@ __all__ = [
     "TCN",
     "Backbone",
     "Builder",
+    "ConvNeXt",
     "DenseHead",
     "HeadFactory",
     "LastStepHead",
@@ -25,8 +27,10 @@ __all__ = [
     "ResNet1d",
     "WideResNet",
     "build_backbone",
+    "convnext_strides",
     "default_backbone",
     "head_for",
+    "initialise_convnext_layer",
     "initialise_wrn_convolution",
     "paper_width",
     "register_backbone",

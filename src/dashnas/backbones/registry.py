@@ -93,11 +93,12 @@ def build_backbone(
     retraining.
 
     Args:
-        name: "wrn" for 2-D; "resnet1d" or "tcn" for 1-D; None takes `default_backbone`.
+        name: "wrn" or "convnext" for 2-D; "resnet1d" or "tcn" for 1-D; None takes `default_backbone`.
         spec: the data set.
-        width: channels of the first stage of "wrn" (16 k for WRN-16-k; its stem has 16 always), of the first
-            block of "resnet1d", of every block of "tcn"; None takes 16, 64 and 100.
-        dropout: the probability to drop a value inside a block.
+        width: channels of the first stage of "wrn" (16 k for WRN-16-k; its stem has 16 always) and "convnext"
+            (96 for ConvNeXt-T), of the first block of "resnet1d", of every block of "tcn"; None takes 16, 16,
+            64 and 100.
+        dropout: the probability to drop a value inside a block; in "convnext", to skip a block.
         official: build the networks of the DASH authors' code with their accidents, on which published scores
             depend; the modules of this package say which. Without it, all convolutions are centred.
         for_search: with `official`, build what that code searches on rather than what it retrains: centred

@@ -70,7 +70,9 @@ def read_options(
     impute: Annotated[
         bool, _option(_DATA, "Replace NaN and infinity in x by the channel's training mean.", "--impute")
     ] = False,
-    backbone: Annotated[str | None, _option(_NETWORK, "resnet1d or tcn for signals, wrn for images.")] = None,
+    backbone: Annotated[
+        str | None, _option(_NETWORK, "resnet1d or tcn for signals, wrn or convnext for images.")
+    ] = None,
     width: Annotated[int | None, _option(_NETWORK, "Channels of the backbone's first stage.")] = None,
     kernel_sizes: Annotated[
         str | None,
@@ -79,6 +81,21 @@ def read_options(
     dilations: Annotated[
         str | None, _option(_NETWORK, "To choose from: 1,3,7; per axis: 1,1x3.", metavar="DILATIONS")
     ] = None,
+    per_axis: Annotated[
+        bool,
+        _option(
+            _NETWORK,
+            "For images: height and width choose each for itself, from the same lists, such as 1x7. Allow size 1.",
+            "--per-axis",
+        ),
+    ] = False,
+    strategy: Annotated[
+        str, _option(_MACHINE, "How the search computes mixtures: auto, or a name in docs/operator.md.")
+    ] = "auto",
+    plan: Annotated[
+        str,
+        _option(_MACHINE, "How auto finds the fastest: measure times where the model is unsure, model never does."),
+    ] = "measure",
     separable: Annotated[
         bool | None,
         _option(
@@ -128,6 +145,9 @@ def read_options(
         width=width,
         kernel_sizes=parse_choices(kernel_sizes),
         dilations=parse_choices(dilations),
+        per_axis=per_axis,
+        strategy=strategy,
+        plan=plan,
         separable=separable,
         official=official,
         batch_size=batch_size,

@@ -17,7 +17,7 @@ def print_out(*parts: RenderableType) -> None:
 
 def plain_table(*columns: str) -> Table:
     """An empty table without frames, the first column text and the others numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), caption_justify="left")
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left", overflow="fold", header_style="bold")
     return table

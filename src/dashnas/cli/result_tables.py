@@ -51,11 +51,21 @@ def scores_table(result: Mapping[str, Any]) -> Table:
     return table
 
 
+def plan_table(plan: Mapping[str, str]) -> Table:
+    """How the search computed each layer."""
+    table = plain_table("layer", "strategy")
+    for layer, strategy in plan.items():
+        table.add_row(layer, strategy)
+    return table
+
+
 def architecture_table(architecture: Mapping[str, Any]) -> Table:
     """Each layer's kernel size, dilation, and span: the samples from its first tap to its last."""
     table = plain_table("layer", "kernel size", "dilation", "span")
     for layer, choice in Architecture.from_json(dict(architecture)).items():
         axes = max(_num_axes(choice.kernel_size), _num_axes(choice.dilation))
+        if axes == 2:
+            table.caption = "1x7 is 1 high and 7 wide"
         span = tuple(2 * half + 1 for half in choice.half_reach(axes))
         table.add_row(layer, _axes(choice.kernel_size), _axes(choice.dilation), _axes(span))
     return table

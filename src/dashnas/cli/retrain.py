@@ -21,6 +21,9 @@ _OF_SEARCH_AND_TUNING = (
     "schedule",
     "kernel_sizes",
     "dilations",
+    "per_axis",
+    "strategy",
+    "plan",
     "separable",
 )
 

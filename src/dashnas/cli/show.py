@@ -11,6 +11,7 @@ from dashnas.cli.arguments import Json
 
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    plan: Annotated[bool, typer.Option("--plan", help="How the search computed each layer.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what a run came to, or how far it is.
@@ -23,12 +24,21 @@ def show(
 
       dashnas show runs/mine
       dashnas show runs/mine --json
+      dashnas show runs/mine --plan
     """
     from dashnas.cli.print_out import print_out
-    from dashnas.cli.result_tables import result_tables
+    from dashnas.cli.result_tables import plan_table, result_tables
     from dashnas.cli.unfinished import unfinished_tables
     from dashnas.model import load_result
+    from dashnas.runs import read_plan
 
+    if plan:
+        strategies = read_plan(run)
+        if as_json:
+            typer.echo(json.dumps(strategies, indent=2))
+        else:
+            print_out(plan_table(strategies))
+        return
     unfinished = (run / "run.json").exists() and not (run / "result.json").exists()
     if as_json:
         typer.echo(json.dumps(load_result(run), indent=2))

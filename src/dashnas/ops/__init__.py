@@ -1,6 +1,6 @@
 """AggConv, the mixture of convolutions that the search relaxes a layer to, and the ways to compute it."""
 
-from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d
+from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d, aggconv
 from dashnas.ops.relaxation import GumbelSoftmax, Relaxation, Softmax
 from dashnas.ops.strategies import STRATEGIES, Strategy
 
@@ -13,4 +13,5 @@ __all__ = [
     "Relaxation",
     "Softmax",
     "Strategy",
+    "aggconv",
 ]

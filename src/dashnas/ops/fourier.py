@@ -1,75 +1,90 @@
-"""AggConv as a product in the Fourier basis, so that its cost does not grow with the kernels."""
+"""Fast Fourier transforms, for maps so long that a product with a matrix costs more."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from dashnas.ops.merge import merge_periodic, merged_reach
+from dashnas.ops.dft import image_kernels, signal_kernels
+from dashnas.ops.geometry import Geometry
+from dashnas.ops.spectral import Pair, Transform, Transforms
 
 
-def fourier(
-    x: Tensor,
-    kernels: Sequence[Tensor],
-    mixture: Tensor,
-    dilations: Sequence[tuple[int, ...]],
-    *,
-    stride: tuple[int, ...],
-    groups: int,
-) -> Tensor:
-    """Merge the dilated kernels, multiply the transforms of kernel and input, transform back.
-
-    Transforms are computed in float32 at least, also under autocast. Shapes as in
-    `dashnas.ops.strategies.Strategy`.
-
-    Reference: Shen et al. 2022, Section 3.2.2, Equation 4.
-    """
-    # Autocast leaves float64 alone, for convolutions too.
-    casts = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
-    result_dtype = torch.get_autocast_dtype(x.device.type) if casts else x.dtype
-    with torch.autocast(x.device.type, enabled=False):
-        dtype = torch.promote_types(torch.float32, x.dtype)
-        result = _correlate(x.to(dtype), [k.to(dtype) for k in kernels], mixture.to(dtype), dilations, groups)
-    kept = (slice(None), slice(None), *(slice(None, None, step) for step in stride))
-    return result[kept].to(result_dtype)
-
-
-def _correlate(
-    x: Tensor, kernels: Sequence[Tensor], mixture: Tensor, dilations: Sequence[tuple[int, ...]], groups: int
-) -> Tensor:
-    """Cross-correlate with the merged kernel by the convolution theorem.
-
-    A circular correlation of period n + reach equals the zero-padded one on its first n outputs: what wraps
-    around comes from the `reach` zeros behind the data.
-    """
-    batch, _, *spatial = x.shape
-    map_shape = tuple(spatial)
-    reach = merged_reach(kernels, dilations, map_shape)
-    period = tuple(next_fast_len(n + r, real=True) for n, r in zip(spatial, reach, strict=True))
-    axes = tuple(range(2, x.dim()))
-    kernel = merge_periodic(kernels, mixture, dilations, map_shape, period)
-    input_spectrum = torch.fft.rfftn(x, s=period, dim=axes)
-    kernel_spectrum = torch.fft.rfftn(kernel, dim=axes).conj()
-    product = _contract(input_spectrum.flatten(2), kernel_spectrum.flatten(2), groups)
-    spectrum = product.reshape(batch, -1, *input_spectrum.shape[2:])
-    result: Tensor = torch.fft.irfftn(spectrum, s=period, dim=axes)
-    return result[(slice(None), slice(None), *(slice(n) for n in spatial))]
-
-
-def _contract(x: Tensor, kernel: Tensor, groups: int) -> Tensor:
-    """Multiply spectra and sum over the channels of each group, as one matrix product per frequency.
+class Fft:
+    """The library's transform of maps, zero-padded to a period.
 
     Args:
-        x: (batch, in_channels, frequency).
-        kernel: (out_channels, in_channels // groups, frequency).
-        groups: as in `torch.nn.functional.conv1d`.
-
-    Returns:
-        (batch, out_channels, frequency).
+        map_shape: spatial shape of a map.
+        step: per axis; only positions 0, step, 2 step, ... have values, the others are zero.
+        period: per axis.
+        dtype: of the values.
+        device: of the values.
     """
-    batch, _, frequencies = x.shape
-    grouped_x = x.reshape(batch, groups, -1, frequencies).permute(3, 1, 0, 2)
-    grouped_kernel = kernel.reshape(groups, -1, *kernel.shape[1:]).permute(3, 0, 2, 1)
-    product = grouped_x @ grouped_kernel  # (frequency, groups, batch, out_channels // groups)
-    return product.permute(2, 1, 3, 0).reshape(batch, -1, frequencies)
+
+    def __init__(
+        self,
+        map_shape: tuple[int, ...],
+        step: tuple[int, ...],
+        period: tuple[int, ...],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.num_rows, self.row_length = period[0] // 2 + 1, period[1] if len(period) == 2 else 1
+        self._period = period
+        self._axes = tuple(range(len(period)))[::-1]  # the last one named is the halved one
+        self._map_shape = map_shape
+        self._places = tuple(slice(0, n, s) for n, s in zip(map_shape, step, strict=True))
+        self._shape = tuple(len(range(n)[place]) for n, place in zip(map_shape, self._places, strict=True))
+        self._dtype, self._device = dtype, device
+
+    def begin(self, values: Tensor) -> Tensor:
+        """The whole spectrum of (positions, columns), complex, (num_rows, row_length, columns)."""
+        maps = values.view(*self._shape, -1)
+        if self._shape != self._map_shape:
+            spread = maps.new_zeros(*self._map_shape, maps.shape[-1])
+            spread[self._places] = maps
+            maps = spread
+        spectrum: Tensor = torch.fft.rfftn(maps, s=self._period[::-1], dim=self._axes)
+        return spectrum.view(self.num_rows, self.row_length, -1)
+
+    def analyse(self, begun: Tensor, part: slice) -> Pair:
+        """Some rows, (frequencies, columns)."""
+        rows = begun[part].flatten(0, 1)
+        return Pair(rows.real.contiguous(), rows.imag.contiguous())
+
+    def begin_synthesis(self, columns: int) -> Tensor:
+        """Room for the whole spectrum."""
+        dtype = torch.complex128 if self._dtype == torch.float64 else torch.complex64
+        return torch.empty(self.num_rows, self.row_length, columns, dtype=dtype, device=self._device)
+
+    def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
+        """Put some rows into their place."""
+        rows = begun[part].flatten(0, 1)
+        rows.real.copy_(spectrum.real)
+        rows.imag.copy_(spectrum.imag)
+
+    def finish(self, begun: Tensor) -> Tensor:
+        """(positions, columns)."""
+        columns = begun.shape[-1]
+        spectrum = begun.view(self.num_rows, *self._period[1:], columns)
+        maps: Tensor = torch.fft.irfftn(spectrum, s=self._period[::-1], dim=self._axes)
+        return maps[self._places].reshape(-1, columns)
+
+
+@lru_cache(maxsize=128)
+def fft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Transforms:
+    """The transforms of a layer, with a period as in `dashnas.ops.dft.dft` or a little longer."""
+    period = tuple(
+        next_fast_len(n + reach, real=True) for n, reach in zip(map_shape, geometry.reach(map_shape), strict=True)
+    )
+    with torch.inference_mode(False):
+        kernels: Transform = (
+            image_kernels(geometry, map_shape, period, dtype, device)
+            if len(map_shape) == 2
+            else signal_kernels(geometry, map_shape[0], period[0], dtype, device)
+        )
+    ones = (1,) * len(map_shape)
+    return Transforms(
+        Fft(map_shape, ones, period, dtype, device), Fft(map_shape, geometry.stride, period, dtype, device), kernels
+    )

@@ -1,105 +1,95 @@
-"""One dense kernel in place of many dilated ones: convolution is linear in its kernel."""
+"""One kernel in place of many dilated ones: convolution is linear in its kernel."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
-from math import prod
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from dashnas.ops.geometry import Geometry, Offsets, axis_offsets
 
-def merge(
-    kernels: Sequence[Tensor],
-    mixture: Tensor,
-    dilations: Sequence[tuple[int, ...]],
-    map_shape: tuple[int, ...],
-) -> Tensor:
+
+class Grid(NamedTuple):
+    """Places of a merged kernel's taps, and who goes there."""
+
+    offsets: Offsets
+    """What lies elsewhere is left out."""
+    dilation: tuple[int, ...] | None = None
+    """Merge only the candidates with this dilation; None merges all."""
+
+
+def merge(bank: Tensor, mixture: Tensor, geometry: Geometry, grid: Grid) -> Tensor:
     """Add up dilated kernels, weighted by the mixture and aligned at their centres.
 
-    A tap further from the centre than the map is long only ever meets padding, so it is left out.
-
     Args:
-        kernels: one per candidate, (out_channels, in_channels // groups, *kernel_size), odd sizes.
+        bank: (num_taps, out_channels, in_channels // groups), as in `Geometry`.
         mixture: (num_candidates,).
-        dilations: of each candidate, per axis, in samples.
-        map_shape: spatial shape of the layer's input.
+        geometry: of the candidates.
+        grid: of the merged kernel.
 
     Returns:
-        (out_channels, in_channels // groups, *(2 * reach + 1)), with `reach` as in `merged_reach`.
+        (*lengths of the grid's offsets, out_channels, in_channels // groups).
 
     Reference: Shen et al. 2022, Section 3.2.1, Equation 3; there zeros are appended at the end, which would
     shift small kernels against large ones, so here they are centred as in the authors' code.
     """
-    reach = merged_reach(kernels, dilations, map_shape)
-    merged = merge_periodic(kernels, mixture, dilations, map_shape, tuple(2 * r + 1 for r in reach))
-    return merged.roll(reach, tuple(range(2, merged.dim())))
+    layout = _layout(geometry, grid, bank.device)
+    weights = mixture.to(bank.dtype)[layout.owners]
+    # Sums weighted rows without writing them down first: 2 to 25 times as fast as index_add.
+    merged = F.embedding_bag(layout.taps, bank.flatten(1), layout.starts, mode="sum", per_sample_weights=weights)
+    return merged.view(*map(len, grid.offsets), *bank.shape[1:])
 
 
-def merge_periodic(
-    kernels: Sequence[Tensor],
-    mixture: Tensor,
-    dilations: Sequence[tuple[int, ...]],
-    map_shape: tuple[int, ...],
-    period: tuple[int, ...],
-) -> Tensor:
-    """Merge as `merge` does, with the centre at position 0 and taps before it at the end of each axis.
+def merge_backward(
+    grads: Sequence[Tensor], bank: Tensor, mixture: Tensor, geometry: Geometry, grids: Sequence[Grid]
+) -> tuple[Tensor, Tensor]:
+    """The gradients of bank and mixture from those of the kernels merged on each grid; shapes as in `merge`.
 
-    Args:
-        kernels: as in `merge`.
-        mixture: as in `merge`.
-        dilations: as in `merge`.
-        map_shape: as in `merge`.
-        period: per axis, at least 2 * reach + 1.
-
-    Returns:
-        (out_channels, in_channels // groups, *period).
+    No candidate may belong to two grids.
     """
-    sizes = tuple(tuple(kernel.shape[2:]) for kernel in kernels)
-    reach = merged_reach(kernels, dilations, map_shape)
-    kept, positions, owners = _layout(sizes, tuple(dilations), reach, period)
-    device = mixture.device
-    taps = torch.cat([kernel.flatten(2) for kernel in kernels], dim=-1)[..., kept.to(device)]
-    weighted = taps * mixture[owners.to(device)]
-    merged = weighted.new_zeros(*weighted.shape[:2], prod(period))
-    merged = merged.scatter_add(-1, positions.to(device).expand_as(weighted), weighted)
-    return merged.reshape(*merged.shape[:2], *period)
+    grad_bank: Tensor | None = None
+    grad_mixture = torch.zeros_like(mixture)
+    for grad, grid in zip(grads, grids, strict=True):
+        layout = _layout(geometry, grid, bank.device)
+        of_taps = grad.reshape(-1, *bank.shape[1:]).index_select(0, layout.places)
+        products = torch.bmm(of_taps.flatten(1)[:, None], bank.index_select(0, layout.taps).flatten(1)[:, :, None])
+        grad_mixture.index_add_(0, layout.owners, products.flatten().to(mixture.dtype))
+        of_taps *= mixture[layout.owners, None, None]
+        grad_bank = torch.zeros_like(bank) if grad_bank is None else grad_bank
+        grad_bank.index_copy_(0, layout.taps, of_taps)
+    assert grad_bank is not None
+    return grad_bank, grad_mixture
 
 
-def merged_reach(
-    kernels: Sequence[Tensor], dilations: Sequence[tuple[int, ...]], map_shape: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Distance from the centre of a merged kernel to its last tap, per axis, in samples.
+class _Layout(NamedTuple):
+    """Where the taps of a bank go, in the order of their places."""
 
-    The largest (kernel_size - 1) * dilation / 2, but no more than the map has neighbours: its size - 1.
-    """
-    return tuple(
-        min(max(k.shape[2 + axis] // 2 * d[axis] for k, d in zip(kernels, dilations, strict=True)), length - 1)
-        for axis, length in enumerate(map_shape)
-    )
+    taps: Tensor
+    """Rows of the bank that have a place."""
+    places: Tensor
+    """Of each such tap: its row in the merged kernel."""
+    owners: Tensor
+    """Of each such tap: its candidate."""
+    starts: Tensor
+    """Of each row of the merged kernel: where its taps start in the lists above."""
 
 
-@lru_cache(maxsize=256)
-def _layout(
-    sizes: tuple[tuple[int, ...], ...],
-    dilations: tuple[tuple[int, ...], ...],
-    reach: tuple[int, ...],
-    period: tuple[int, ...],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Where taps go: of all taps in a row, which are kept, their place in the flat merged kernel, their candidate."""
-    kept, positions, owners = [], [], []
-    start = 0
-    for candidate, (size, dilation) in enumerate(zip(sizes, dilations, strict=True)):
-        offsets = product(*([(i - s // 2) * d for i in range(s)] for s, d in zip(size, dilation, strict=True)))
-        for tap, offset in enumerate(offsets):
-            if all(abs(o) <= r for o, r in zip(offset, reach, strict=True)):
-                place = 0
-                for o, n in zip(offset, period, strict=True):
-                    place = place * n + o % n
-                kept.append(start + tap)
-                positions.append(place)
-                owners.append(candidate)
-        start += prod(size)
+@lru_cache(maxsize=512)
+def _layout(geometry: Geometry, grid: Grid, device: torch.device) -> _Layout:
+    index = {place: row for row, place in enumerate(product(*grid.offsets))}
+    entries = []
+    tap = 0
+    for candidate, (size, dilation) in enumerate(zip(geometry.kernel_sizes, geometry.dilations, strict=True)):
+        for place in product(*map(axis_offsets, size, dilation)):
+            if place in index and grid.dilation in (None, dilation):
+                entries.append((index[place], tap, candidate))
+            tap += 1
+    places, taps, owners = zip(*sorted(entries), strict=True)
+    starts = [bisect_left(places, row) for row in range(len(index))]
     # Tensors made under inference mode could not be used in training later.
     with torch.inference_mode(False):
-        return torch.tensor(kept), torch.tensor(positions), torch.tensor(owners)
+        return _Layout(*(torch.tensor(values, device=device) for values in (taps, places, owners, starts)))

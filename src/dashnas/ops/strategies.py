@@ -1,13 +1,16 @@
-"""The ways to compute AggConv, by the paper's names; all return the same values and gradients."""
+"""The ways to compute AggConv; all return the same values and gradients."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
-from dashnas.ops.fourier import fourier
+from dashnas.ops.dft import dft
+from dashnas.ops.direct import Grouped, MixedWeights
+from dashnas.ops.fourier import fft
+from dashnas.ops.geometry import Geometry
+from dashnas.ops.merged import Merged
 from dashnas.ops.mixed_results import mixed_results
-from dashnas.ops.mixed_weights import mixed_weights
+from dashnas.ops.spectral import Spectral
 
 
 class Strategy(Protocol):
@@ -15,31 +18,22 @@ class Strategy(Protocol):
 
     Args:
         x: (batch, in_channels, *spatial).
-        kernels: one per candidate, (out_channels, in_channels // groups, *kernel_size), odd sizes.
+        bank: (num_taps, out_channels, in_channels // groups), the kernels as in `Geometry`.
         mixture: (num_candidates,), the weight of each candidate.
-        dilations: of each candidate, per axis, in samples.
-        stride: per axis; the output keeps positions 0, stride, 2 stride, ...
-        groups: as in `torch.nn.functional.conv1d`.
+        geometry: kernel sizes and dilations of the candidates, stride and groups.
 
     Returns:
-        (batch, out_channels, *ceil(spatial / stride)).
+        (batch, out_channels, *ceil(spatial / stride)), in the dtype of x.
     """
 
-    def __call__(
-        self,
-        x: Tensor,
-        kernels: Sequence[Tensor],
-        mixture: Tensor,
-        dilations: Sequence[tuple[int, ...]],
-        *,
-        stride: tuple[int, ...],
-        groups: int,
-    ) -> Tensor: ...
+    def __call__(self, x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry) -> Tensor: ...
 
 
 STRATEGIES: dict[str, Strategy] = {
     "mixed_results": mixed_results,
-    "mixed_weights": mixed_weights,
-    "fourier": fourier,
+    "mixed_weights": Merged("mixed_weights", MixedWeights()),
+    "grouped": Merged("grouped", Grouped()),
+    "fourier": Merged("fourier", Spectral(fft)),
+    "dft": Merged("dft", Spectral(dft)),
 }
 """Every strategy by name; a new one is one more line here, and the contract suite tests it."""

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from dashnas.errors import ConfigError, DataError, unknown_name
-from dashnas.storage import atomic_file
+from dashnas.storage import atomic_file, cache_folder
 from dashnas.tasks import cricketx, darcy16, digits8, mnist1d, tecator, vowels, watch
-from dashnas.tasks.cache import cache_folder
 from dashnas.tasks.task import RealTask
 
 TASKS: dict[str, RealTask] = {

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dashnas.errors import DataError
-from dashnas.storage import atomic_file
-from dashnas.tasks.cache import cache_folder
+from dashnas.storage import atomic_file, cache_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,161 @@
+"""Each way to compute a layer of candidates against one plain convolution of the same layer.
+
+A forward and a backward pass, the search space of the paper (16 candidates in 2-D, 20 in 1-D), full convolutions. The
+plain convolution is 3x3, in 1-D it has 5 taps. A strategy and the plain convolution take turns in one process; the
+ratio is the median over pairs. `auto` is what the planner chose, by its model alone and with measurements.
+
+    python benchmarks/operator.py              # all shapes and strategies
+    python benchmarks/operator.py --quick      # three shapes, no mixed_results; saves nothing
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from _report import RESULTS, markdown, provenance, write_csv
+
+from dashnas.ops import STRATEGIES, aggconv
+from dashnas.ops.costs import Load
+from dashnas.ops.geometry import Geometry
+from dashnas.ops.plan import choose
+from dashnas.space import SearchSpace, per_axis
+
+SHAPES = [
+    (64, 16, (32, 32)),
+    (64, 32, (16, 16)),
+    (64, 64, (8, 8)),
+    (10, 16, (85, 85)),
+    (10, 64, (85, 85)),
+    (4, 64, (128, 128)),
+    (256, 64, (46,)),
+    (256, 128, (46,)),
+    (64, 64, (1000,)),
+    (64, 128, (1000,)),
+]
+"""(batch, channels, map), the layers that searches on the ten tasks of NAS-Bench-360 are made of, and a larger map."""
+QUICK = [(64, 64, (8, 8)), (256, 64, (46,)), (64, 16, (32, 32))]
+PATIENCE_SECONDS = 20.0
+"""No further pair is begun after this time."""
+
+
+def layer(batch: int, channels: int, spatial: tuple[int, ...]) -> Load:
+    """A layer with all candidates of the paper's search space."""
+    dims = len(spatial)
+    candidates = SearchSpace.for_dims(dims).candidates()
+    geometry = Geometry(
+        tuple(per_axis(c.kernel_size, dims) for c in candidates),
+        tuple(per_axis(c.dilation, dims) for c in candidates),
+        (1,) * dims,
+    )
+    return Load(batch, channels, channels, spatial, geometry)
+
+
+def passes(load: Load, device: torch.device) -> tuple[Callable[[], None], Callable[[str], None]]:
+    """A forward and backward pass of the plain convolution, and of a strategy."""
+    dims = len(load.map_shape)
+    x = torch.randn(load.batch, load.in_channels, *load.map_shape, device=device, requires_grad=True)
+    weight = torch.randn(load.out_channels, load.in_channels, *((5,) if dims == 1 else (3, 3)), device=device)
+    weight.requires_grad_()
+    bank = torch.randn(load.geometry.num_taps, load.out_channels, load.in_channels, device=device).mul_(0.01)
+    bank.requires_grad_()
+    mixture = torch.rand(len(load.geometry.dilations), device=device, requires_grad=True)
+    cotangent = torch.randn_like(x)
+    convolution = F.conv1d if dims == 1 else F.conv2d
+
+    def plain() -> None:
+        torch.autograd.grad(convolution(x, weight, padding="same"), (x, weight), cotangent)
+
+    def strategy(name: str) -> None:
+        torch.autograd.grad(aggconv(x, bank, mixture, load.geometry, name), (x, bank, mixture), cotangent)
+
+    return plain, strategy
+
+
+def milliseconds(call: Callable[[], None], device: torch.device) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return 1e3 * (time.perf_counter() - started)
+
+
+def measure(load: Load, name: str, pairs: int, device: torch.device) -> dict[str, Any]:
+    """Medians of interleaved passes of one strategy and the plain convolution."""
+    plain, strategy = passes(load, device)
+    of_plain, of_strategy = [], []
+    begun = time.perf_counter()
+    while len(of_plain) < pairs + 1 and (len(of_plain) < 2 or time.perf_counter() - begun < PATIENCE_SECONDS):
+        of_plain.append(milliseconds(plain, device))
+        of_strategy.append(milliseconds(lambda: strategy(name), device))
+    ratios = [s / p for s, p in zip(of_strategy[1:], of_plain[1:], strict=True)]  # the first ones warm up
+    return {
+        "batch": load.batch,
+        "channels": load.in_channels,
+        "map": "x".join(map(str, load.map_shape)),
+        "strategy": name,
+        "ratio": round(statistics.median(ratios), 2),
+        "strategy_ms": round(statistics.median(of_strategy[1:]), 2),
+        "plain_ms": round(statistics.median(of_plain[1:]), 2),
+        "pairs": len(ratios),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A line per shape, a column per strategy."""
+    names = list(dict.fromkeys(row["strategy"] for row in rows))
+    shapes = dict.fromkeys((row["batch"], row["channels"], row["map"]) for row in rows)
+    lines = []
+    for shape in shapes:
+        mine = {row["strategy"]: row for row in rows if (row["batch"], row["channels"], row["map"]) == shape}
+        first = next(iter(mine.values()))
+        lines.append(
+            [
+                ", ".join(map(str, shape)),
+                f"{statistics.median(row['plain_ms'] for row in mine.values()):.1f}",
+                *(f"{mine[name]['ratio']:.1f}" if name in mine else "-" for name in names),
+                first["model"],
+                first["auto"],
+            ]
+        )
+    return markdown(["batch, channels, map", "plain, ms", *names, "by the model", "auto"], lines)
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--strategies", help=f"comma-separated, of {', '.join(STRATEGIES)}")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the rows for machines")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    names = [name for name in STRATEGIES if not (arguments.quick and name == "mixed_results")]
+    if arguments.strategies:
+        names = arguments.strategies.split(",")
+    rows = []
+    for shape in QUICK if arguments.quick else SHAPES:
+        load = layer(*shape)
+        chosen = {
+            "model": choose(load, torch.float32, arguments.device, measure=False),
+            "auto": choose(load, torch.float32, arguments.device),
+        }
+        pairs = 3 if arguments.quick else arguments.pairs
+        rows += [measure(load, name, pairs, arguments.device) | chosen for name in names]
+    print(json.dumps({"rows": rows}) if arguments.json else table(rows))
+    if not arguments.quick:
+        name = "operator" if arguments.device.type == "cpu" else f"operator_{arguments.device.type}"
+        write_csv(RESULTS / f"{name}.csv", rows)
+        about = "\n".join(provenance())
+        text = f"# Strategies against a plain convolution\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
+        (RESULTS / f"{name}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

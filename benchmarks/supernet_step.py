@@ -1,0 +1,170 @@
+"""A whole search step against a plain training step of the same backbone, for the shapes of the ten tasks.
+
+Both steps are those of the library: batch, forward pass, loss, backward pass, clipping, optimiser. They take turns in
+one process; the ratio is the median over pairs. All candidates of the task's search space stay in every layer, also
+those that reach beyond its map. Data are random numbers of the task's shape, since only time is measured.
+
+    python benchmarks/supernet_step.py                 # all tasks, full and depthwise mixtures
+    python benchmarks/supernet_step.py --quick         # four tasks, full; saves nothing
+    python benchmarks/supernet_step.py --strategy grouped --tasks cifar100
+"""
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from _report import RESULTS, markdown, provenance, write_csv
+
+from dashnas.backbones import build_backbone
+from dashnas.config import Recipe, RetrainConfig, SearchConfig
+from dashnas.data import DataConfig, TargetKind, prepare
+from dashnas.losses import make_loss
+from dashnas.metrics import get_metric
+from dashnas.retrain import retrain_phase
+from dashnas.search import make_supernet, search_phase
+from dashnas.space import SearchSpace
+from dashnas.training import Phase, take_step
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a step of a task works on."""
+
+    channels: int
+    spatial: tuple[int, ...]
+    kind: TargetKind
+    outputs: int
+    batch: int
+    space: SearchSpace
+    width: int
+
+
+IMAGES, SIGNALS = SearchSpace.for_dims(2), SearchSpace.for_dims(1)
+NINAPRO = SearchSpace(kernel_sizes=(3, 5, 7), dilations=(1, 3, 7))
+CLASSES, LABELS = TargetKind.CLASSES, TargetKind.MULTI_LABEL
+FIELD, BINARY = TargetKind.DENSE_REGRESSION, TargetKind.DENSE_BINARY
+
+SHAPES = {
+    "cifar100": Shape(3, (32, 32), CLASSES, 100, 64, IMAGES, 16),
+    "deepsea": Shape(4, (1000,), LABELS, 36, 64, SIGNALS, 64),
+    "satellite": Shape(1, (46,), CLASSES, 24, 256, SIGNALS, 64),
+    "darcy": Shape(3, (85, 85), FIELD, 1, 10, IMAGES, 16),
+    "spherical": Shape(3, (60, 60), CLASSES, 100, 64, IMAGES, 16),
+    "ninapro": Shape(1, (16, 52), CLASSES, 18, 128, NINAPRO, 16),
+    "fsd50k": Shape(1, (96, 101), LABELS, 200, 128, IMAGES, 16),
+    "psicov": Shape(57, (128, 128), FIELD, 1, 8, IMAGES, 16),
+    "cosmic": Shape(1, (128, 128), BINARY, 1, 4, IMAGES, 16),
+    "ecg": Shape(1, (1000,), CLASSES, 4, 1024, SIGNALS, 64),
+}
+"""Batches as in the DASH authors' code, but 64 for deepsea; the first four make the quick run."""
+QUICK = ("cifar100", "deepsea", "satellite", "darcy")
+
+
+def phases(shape: Shape, *, separable: bool, strategy: str) -> tuple[Phase, Phase, int]:
+    """Plain training and search of one backbone on random data; and the number of candidates."""
+    rng = np.random.default_rng(0)
+    samples = 2 * max(shape.batch, shape.outputs)
+    x = rng.standard_normal((samples, shape.channels, *shape.spatial), dtype=np.float32)
+    y = {
+        CLASSES: lambda: np.arange(samples) % shape.outputs,
+        LABELS: lambda: rng.integers(0, 2, (samples, shape.outputs)),
+        FIELD: lambda: rng.standard_normal((samples, *shape.spatial), dtype=np.float32),
+        BINARY: lambda: rng.integers(0, 2, (samples, *shape.spatial)),
+    }[shape.kind]()
+    arrays = {"x": x, "y": y, "x_val": x, "y_val": y}  # the same again, so that nothing is cut from the training part
+    data = prepare(arrays, DataConfig(target=shape.kind), seed=0)
+    loss = make_loss(data.spec, data.normaliser, metric_name=get_metric(None, shape.kind).name)
+    torch.manual_seed(0)
+    backbone = build_backbone(None, data.spec, width=shape.width, for_search=True)
+    config = SearchConfig(separable=separable, strategy=strategy, drop_beyond_map=False)
+    supernet, _ = make_supernet(backbone, shape.space, data.train.batch(np.arange(2)).x, config)
+    settings = {"epochs": 1, "batch_size": shape.batch, "seed": 0}
+    plain = retrain_phase("plain", backbone, data.train, loss, Recipe(), RetrainConfig(), **settings)
+    search = search_phase(supernet, data.train, loss, config, **settings)
+    return plain, search, len(shape.space.candidates())
+
+
+def measure(task: str, *, separable: bool, strategy: str, pairs: int, device: torch.device) -> dict[str, Any]:
+    """Medians of interleaved steps of one task."""
+    plain, search, candidates = phases(SHAPES[task], separable=separable, strategy=strategy)
+    indices = np.arange(SHAPES[task].batch)
+    seconds: dict[str, list[float]] = {"plain": [], "search": []}
+    for _ in range(pairs + 1):
+        for name, phase in (("plain", plain), ("search", search)):
+            phase.model.to(device).train()
+            started = time.perf_counter()
+            take_step(phase, indices, device).item()  # item() waits for the device
+            seconds[name].append(time.perf_counter() - started)
+    of_plain, of_search = seconds["plain"][1:], seconds["search"][1:]  # the first ones warm up
+    return {
+        "task": task,
+        "batch": SHAPES[task].batch,
+        "candidates": candidates,
+        "separable": separable,
+        "strategy": strategy,
+        "ratio": round(statistics.median(s / p for s, p in zip(of_search, of_plain, strict=True)), 2),
+        "search_ms": round(1e3 * statistics.median(of_search), 1),
+        "plain_ms": round(1e3 * statistics.median(of_plain), 1),
+        "pairs": pairs,
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A line per task and kind of mixture."""
+    header = [
+        "task",
+        "batch",
+        "candidates",
+        "mixtures",
+        "search step / plain step",
+        "search, ms",
+        "plain, ms",
+    ]
+    lines = [
+        [
+            row["task"],
+            str(row["batch"]),
+            str(row["candidates"]),
+            "depthwise where it can be" if row["separable"] else "full",
+            f"{row['ratio']:.1f}",
+            f"{row['search_ms']:.0f}",
+            f"{row['plain_ms']:.0f}",
+        ]
+        for row in rows
+    ]
+    return markdown(header, lines)
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", help=f"comma-separated, of {', '.join(SHAPES)}")
+    parser.add_argument("--strategy", default="auto")
+    parser.add_argument("--pairs", type=int, help="steps of each kind; 7, or 3 in the quick run")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the rows for machines")
+    arguments = parser.parse_args()
+    tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else tuple(SHAPES)
+    pairs = arguments.pairs or (3 if arguments.quick else 7)
+    rows = [
+        measure(task, separable=separable, strategy=arguments.strategy, pairs=pairs, device=arguments.device)
+        for separable in ((False,) if arguments.quick else (False, True))
+        for task in tasks
+    ]
+    print(json.dumps({"rows": rows}) if arguments.json else table(rows))
+    if not arguments.quick:
+        name = "supernet_step" if arguments.device.type == "cpu" else f"supernet_step_{arguments.device.type}"
+        write_csv(RESULTS / f"{name}.csv", rows)
+        about = "\n".join(provenance())
+        text = f"# A search step against a plain step\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
+        (RESULTS / f"{name}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Which strategy is chosen, when it is timed, and what is remembered."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dashnas.ops import STRATEGIES, AggConv1d, plan
+from dashnas.ops.costs import Load, estimate
+from dashnas.ops.geometry import Geometry
+from dashnas.ops.plan import choose, time_strategy
+from dashnas.space import Candidate, SearchSpace, per_axis
+
+CPU = torch.device("cpu")
+
+
+def load_of(spatial, *, batch=8, channels=4, candidates=None, groups=1):
+    dims = len(spatial)
+    candidates = SearchSpace.for_dims(dims).candidates() if candidates is None else candidates
+    geometry = Geometry(
+        tuple(per_axis(c.kernel_size, dims) for c in candidates),
+        tuple(per_axis(c.dilation, dims) for c in candidates),
+        (1,) * dims,
+        groups,
+    )
+    return Load(batch, channels, channels, spatial, geometry)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty memory, in this process and on disk."""
+    monkeypatch.setattr(plan, "_chosen", {})
+    monkeypatch.setattr(plan, "cache_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """Costs by the model; strategies that are not named cost a thousand times as much."""
+
+    def pretend(**given):
+        monkeypatch.setattr(plan, "estimate", lambda name, load: given.get(name, 1e3))
+
+    return pretend
+
+
+@pytest.fixture
+def times(monkeypatch):
+    """Milliseconds that timing finds; the list of what was timed."""
+    timed = []
+
+    def pretend(**given):
+        def time(name, load, dtype, device):
+            timed.append((name, load.batch))
+            return given[name]
+
+        monkeypatch.setattr(plan, "time_strategy", time)
+        return timed
+
+    return pretend
+
+
+def test_where_the_model_is_sure_nothing_is_timed(costs, times):
+    costs(grouped=1.0, dft=2.1)
+    timed = times()
+    assert choose(load_of((10,)), torch.float32, CPU) == "grouped"
+    assert timed == []
+
+
+def test_strategies_of_similar_cost_are_timed_and_the_fastest_is_taken(costs, times):
+    costs(grouped=1.0, dft=1.9, fourier=2.1)
+    timed = times(grouped=5.0, dft=4.0)
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
+    assert timed == [("grouped", 8), ("dft", 8)]
+
+
+def test_the_model_alone_never_times(costs, times):
+    costs(grouped=1.0, dft=1.1)
+    timed = times()
+    assert choose(load_of((10,)), torch.float32, CPU, measure=False) == "grouped"
+    assert timed == []
+
+
+def test_times_are_remembered_on_disk(costs, times, monkeypatch, cache):
+    costs(grouped=1.0, dft=1.1)
+    timed = times(grouped=2.0, dft=1.0)
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
+    monkeypatch.setattr(plan, "_chosen", {})  # as in another process
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
+    assert len(timed) == 2
+    (file,) = (cache / "plans").iterdir()
+    assert f"torch{torch.__version__.split('+')[0]}" in file.name
+    ((key, entry),) = json.loads(file.read_text()).items()
+    assert key.startswith("batch 8, 4 to 4 channels, groups 1, map 10, stride 1, candidates 3/1 3/3")
+    assert entry == {"grouped": 2.0, "dft": 1.0}
+
+
+def test_what_another_process_measured_meanwhile_is_kept(costs, times, cache):
+    costs(grouped=1.0, dft=1.1)
+    times(grouped=2.0, dft=1.0)
+    choose(load_of((10,)), torch.float32, CPU)
+    choose(load_of((11,)), torch.float32, CPU)
+    (file,) = (cache / "plans").iterdir()
+    assert len(json.loads(file.read_text())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[1, 2]", "null"])
+def test_a_damaged_cache_is_no_cache(costs, times, cache, content):
+    costs(grouped=1.0, dft=1.1)
+    timed = times(grouped=2.0, dft=1.0)
+    choose(load_of((10,)), torch.float32, CPU)
+    (file,) = (cache / "plans").iterdir()
+    file.write_text(content)
+    plan._chosen.clear()
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
+    assert len(timed) == 4
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(costs, times, cache):
+    costs(grouped=1.0, dft=1.1)
+    times(grouped=2.0, dft=1.0)
+    (cache / "plans").write_text("a file in place of the folder")
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
+
+
+def test_the_last_batch_of_an_epoch_goes_the_way_of_the_others(costs, times):
+    costs(grouped=1.0, dft=1.1)
+    timed = times(grouped=2.0, dft=1.0)
+    for batch in (64, 33, 50):
+        choose(load_of((10,), batch=batch), torch.float32, CPU)
+    assert timed == [("grouped", 64), ("dft", 64)]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_timing_touches_no_generator_and_gives_milliseconds(strategy):
+    before = torch.get_rng_state()
+    load = load_of((6, 5), batch=2, candidates=(Candidate(3), Candidate(5, 2)))
+    milliseconds = time_strategy(strategy, load, torch.float32, CPU)
+    assert 0 < milliseconds < 1000
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("load", "expected"),
+    [
+        pytest.param(load_of((46,), batch=256, channels=64), "dft", id="satellite"),
+        pytest.param(load_of((8, 8), batch=64, channels=64), "dft", id="last stage of WRN"),
+        pytest.param(load_of((32, 32), batch=64, channels=16), "dft", id="first stage of WRN"),
+        pytest.param(
+            load_of((200,), batch=64, channels=64, candidates=(Candidate(3),)), "mixed_weights", id="one small kernel"
+        ),
+    ],
+)
+def test_the_model_ranks_as_measured(load, expected):
+    """The fastest by results/operator.md."""
+    best = min(STRATEGIES, key=lambda name: estimate(name, load))
+    assert best == expected or (expected == "mixed_weights" and best == "grouped")  # the same for one candidate
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("spatial", [(46,), (1000,), (8, 8), (5, 64)])
+def test_costs_grow_with_the_batch_the_channels_and_the_map(strategy, spatial):
+    load = load_of(spatial)
+    cost = estimate(strategy, load)
+    assert cost > 0
+    assert estimate(strategy, load.with_batch(80)) > cost
+    assert estimate(strategy, replace(load, in_channels=16, out_channels=16)) > cost
+    assert estimate(strategy, replace(load, map_shape=tuple(3 * n for n in spatial))) > cost
+
+
+def test_a_layer_takes_the_strategy_of_its_plan(costs, times, monkeypatch):
+    costs(grouped=1.0, dft=1.1)
+    timed = times(grouped=2.0, dft=1.0)
+    used = []
+    for name, strategy in STRATEGIES.items():
+        monkeypatch.setitem(
+            STRATEGIES, name, lambda *a, name=name, strategy=strategy: used.append(name) or strategy(*a)
+        )
+    x = torch.randn(4, 2, 12)
+    candidates = (Candidate(3), Candidate(5))
+    AggConv1d(2, 2, candidates)(x)
+    AggConv1d(2, 2, candidates, plan="model")(x)
+    AggConv1d(2, 2, candidates, strategy="fourier")(x)
+    assert used == ["dft", "grouped", "fourier"]
+    assert len(timed) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # PyTorch 2.13's own doing
+def test_torch_compile_takes_a_layer_that_chooses(costs):
+    costs(dft=1.0)
+    layer = AggConv1d(2, 2, (Candidate(3), Candidate(5)))
+    x = torch.randn(4, 2, 12)
+    torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x), layer(x))
+    torch.compiler.reset()
