@@ -183,14 +183,7 @@ def _opaque_forward(
 
 @_opaque_forward.register_fake
 def _(
-    x: Tensor,
-    bank: Tensor,
-    mixture: Tensor,
-    kernel_sizes: Sequence[int],
-    dilations: Sequence[int],
-    stride: Sequence[int],
-    groups: int,
-    name: str,
+    x: Tensor, bank: Tensor, _m: Tensor, _k: Sequence[int], _d: Sequence[int], stride: Sequence[int], *_: Any
 ) -> Tensor:
     shape = (-(-length // step) for length, step in zip(x.shape[2:], stride, strict=True))
     return x.new_empty(x.shape[0], bank.shape[1], *shape)
@@ -214,16 +207,6 @@ def _opaque_backward(
 
 
 @_opaque_backward.register_fake
-def _(
-    grad: Tensor,
-    x: Tensor,
-    bank: Tensor,
-    mixture: Tensor,
-    kernel_sizes: Sequence[int],
-    dilations: Sequence[int],
-    stride: Sequence[int],
-    groups: int,
-    name: str,
-    needs_grad_x: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(_g: Tensor, x: Tensor, bank: Tensor, mixture: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
+    needs_grad_x = others[-1]
     return x.new_empty(x.shape if needs_grad_x else 0), torch.empty_like(bank), torch.empty_like(mixture)
