@@ -9,7 +9,7 @@ from dashnas.config import SearchConfig
 from dashnas.convert import mixtures
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.losses import make_loss
-from dashnas.ops import GumbelSoftmax, Softmax
+from dashnas.ops import STRATEGIES, GumbelSoftmax, Softmax
 from dashnas.runs import read_events
 from dashnas.search import make_supernet, search, search_phase
 from dashnas.space import Candidate, SearchSpace
@@ -146,6 +146,24 @@ def run_search(data, folder, config=None, seed=0, epochs=3, space=SPACE, model=N
         )
     assert seconds > 0
     return found, supernet
+
+
+@pytest.mark.parametrize("strategy", ["auto", *(name for name in STRATEGIES if name != "mixed_results")])
+@pytest.mark.parametrize("dims", [1, 2])
+def test_every_strategy_searches_the_same_to_rounding(strategy, dims, tmp_path):
+    data = prepared(dims=dims)
+    searched = []
+    for name in ("mixed_results", strategy):
+        torch.manual_seed(0)
+        model = TwoLayers(dims, data.spec.outputs)
+        config = SearchConfig(strategy=name)
+        found, supernet = run_search(data, tmp_path / name, config, epochs=2, model=model)
+        losses = torch.tensor([event["loss"] for event in read_events(tmp_path / name)])
+        searched.append((found, losses, {name: p.detach() for name, p in supernet.named_parameters()}))
+    (found, losses, weights), (other_found, other_losses, other_weights) = searched
+    assert dict(found) == dict(other_found)
+    torch.testing.assert_close(other_losses, losses, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(other_weights, weights, rtol=1e-2, atol=1e-4)
 
 
 def test_test_and_validation_data_change_nothing_about_the_search(tmp_path):
