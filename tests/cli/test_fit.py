@@ -233,7 +233,7 @@ def test_a_size_of_memory_that_makes_no_sense_is_refused(data, size, message):
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(data, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    room = [True] * 5  # run.json, schedule.json, micro_batch.json and two checkpoints of the search
+    room = [True] * 6  # run.json, schedule.json, micro_batch.json, plan.json and two checkpoints of the search
     fsync = os.fsync
 
     def fsync_while_there_is_room(descriptor):
