@@ -245,12 +245,12 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(data, tmp_path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fsync_while_there_is_room)
         patched.setattr(CheckpointClock, "is_due", lambda self: True)
-        full = dashnas("fit", data, "--out", run, *SMALL, "--batch-size=8")
+        full = dashnas("fit", data, "--out", run, *SMALL, "--batch-size=8", "--plan=model")
     assert_refused(full, r"cannot write .*search\.pt: No space left on device.*give the same command again")
     progress = torch.load(run / "checkpoints" / "search.pt", weights_only=True)["progress"]
     assert (progress["epoch"], progress["step"]) == (0, 2)
     assert not list(run.rglob("*.tmp"))
-    assert dashnas("fit", data, "--out", run, *SMALL, "--batch-size=8").exit_code == 0
+    assert dashnas("fit", data, "--out", run, *SMALL, "--batch-size=8", "--plan=model").exit_code == 0
 
 
 def test_a_damaged_checkpoint_is_named(data, tmp_path):
@@ -303,7 +303,7 @@ def test_ctrl_c_says_how_to_go_on(data, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_run_stopped_by_a_signal_goes_on_to_its_end(data, tmp_path):
     run = tmp_path / "run"
-    command = ["fit", str(data), "--out", str(run), *SMALL, "--search-epochs=150"]
+    command = ["fit", str(data), "--out", str(run), *SMALL, "--search-epochs=600"]
     process = subprocess.Popen(
         [sys.executable, "-m", "dashnas.cli", *command],
         stderr=subprocess.PIPE,
