@@ -1,7 +1,7 @@
 """What a forward and a backward pass of each strategy cost, by counting: good enough to rank them.
 
-The unit is the time of one multiplication in a large matrix product; the weights of everything else against it were
-fitted to the measurements of `benchmarks/operator.py` on a CPU of two cores.
+The unit is the time of one multiplication in a large matrix product. The weights of everything else against it are
+rough, from profiles on a CPU of two cores; `benchmarks/operator.py` shows beside the measured times what they choose.
 """
 
 import math

@@ -21,7 +21,7 @@ from dashnas.ops.geometry import Geometry
 from dashnas.ops.spectral import Pair, Transforms
 
 SHORT_SIGNAL = 200
-"""Up to this period one product is faster than two, although it multiplies more (measured)."""
+"""Up to this period one product in place of two: it multiplies more, in fewer and larger calls."""
 
 
 class OneStep:
