@@ -141,6 +141,11 @@ def test_timing_touches_no_generator_and_gives_milliseconds(strategy):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_layer_can_be_timed_under_inference_mode():
+    with torch.inference_mode():
+        assert time_strategy("dft", load_of((6,), batch=2), torch.float32, CPU) > 0
+
+
 @pytest.mark.parametrize(
     ("load", "expected"),
     [

@@ -78,15 +78,16 @@ def time_strategy(
         repeats: passes that count.
         patience: seconds after which no further pass is begun.
     """
-    # Any numbers will do, so no generator is touched: a search is the same whether or not it was measured before.
-    x = torch.ones(load.batch, load.in_channels, *load.map_shape, dtype=dtype, device=device, requires_grad=True)
-    wide = torch.promote_types(dtype, torch.float32)
-    bank_shape = (load.geometry.num_taps, load.out_channels, load.in_channels // load.geometry.groups)
-    bank = torch.full(bank_shape, 0.01, dtype=wide, device=device, requires_grad=True)
-    mixture = torch.full((len(load.geometry.dilations),), 0.1, dtype=wide, device=device, requires_grad=True)
     times: list[float] = []
     begun = time.perf_counter()
-    with torch.enable_grad(), torch.inference_mode(False), torch.autocast(device.type, enabled=False):
+    # Tensors made under inference mode could not be differentiated, so that is left first.
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        # Any numbers will do, so no generator is touched: a search is the same whether or not it was measured before.
+        x = torch.ones(load.batch, load.in_channels, *load.map_shape, dtype=dtype, device=device, requires_grad=True)
+        wide = torch.promote_types(dtype, torch.float32)
+        bank_shape = (load.geometry.num_taps, load.out_channels, load.in_channels // load.geometry.groups)
+        bank = torch.full(bank_shape, 0.01, dtype=wide, device=device, requires_grad=True)
+        mixture = torch.full((len(load.geometry.dilations),), 0.1, dtype=wide, device=device, requires_grad=True)
         while len(times) <= repeats and (not times or time.perf_counter() - begun < patience):
             started = time.perf_counter()
             result = STRATEGIES[name](x, bank, mixture, load.geometry)
