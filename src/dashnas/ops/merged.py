@@ -54,18 +54,22 @@ class Merged:
 
     def forward(self, x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry) -> Tensor:
         """The result, without a graph."""
-        grids = self.correlation.grids(geometry, tuple(x.shape[2:]))
-        kernels = [merge(bank, mixture, geometry, grid) for grid in grids]
+        grids, kernels = self._merge(x, bank, mixture, geometry)
         return self.correlation.forward(x, kernels, grids, geometry)
 
     def backward(
         self, grad: Tensor, x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry, needs_grad_x: bool
     ) -> tuple[Tensor | None, Tensor, Tensor]:
         """The gradients of x, bank and mixture. Kernels are merged again rather than kept."""
-        grids = self.correlation.grids(geometry, tuple(x.shape[2:]))
-        kernels = [merge(bank, mixture, geometry, grid) for grid in grids]
+        grids, kernels = self._merge(x, bank, mixture, geometry)
         grad_x, grad_kernels = self.correlation.backward(grad, x, kernels, grids, geometry, needs_grad_x)
         return grad_x, *merge_backward(grad_kernels, bank, mixture, geometry, grids)
+
+    def _merge(
+        self, x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry
+    ) -> tuple[tuple[Grid, ...], list[Tensor]]:
+        grids = self.correlation.grids(geometry, tuple(x.shape[2:]))
+        return grids, [merge(bank, mixture, geometry, grid) for grid in grids]
 
 
 _MERGED: dict[str, Merged] = {}
