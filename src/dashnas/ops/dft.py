@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dashnas.ops.geometry import Geometry
-from dashnas.ops.spectral import Pair, Transforms
+from dashnas.ops.spectral import Pair, Transform, Transforms
 
 SHORT_SIGNAL = 200
 """Up to this period one product in place of two: it multiplies more, in fewer and larger calls."""
@@ -30,21 +30,28 @@ class OneStep:
     Args:
         phases: (num_rows, row_length, positions), as shares of a turn.
         counts: (num_rows,), what a row counts in synthesis.
+        of_maps: whether values lie in memory as maps do, or as kernels.
         dtype: of the values.
         device: of the values.
     """
 
     def __init__(
-        self, phases: NDArray[np.float64], counts: NDArray[np.float64], dtype: torch.dtype, device: torch.device
+        self,
+        phases: NDArray[np.float64],
+        counts: NDArray[np.float64],
+        of_maps: bool,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
         self.num_rows, self.row_length, self._num_positions = phases.shape
+        self._of_maps = of_maps
         angles = 2 * np.pi * phases
         self._real, self._imag = (_tensor(part, dtype, device) for part in (np.cos(angles), -np.sin(angles)))
         self._counts = _tensor(counts[:, None, None], dtype, device)
 
     def begin(self, values: Tensor) -> Tensor:
-        """The values themselves."""
-        return values
+        """The values, (positions, columns)."""
+        return values.t()
 
     def analyse(self, begun: Tensor, part: slice) -> Pair:
         """(positions, columns) to (frequencies of the part, columns)."""
@@ -52,6 +59,8 @@ class OneStep:
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """Zeros (positions, columns)."""
+        if self._of_maps:
+            return self._real.new_zeros(columns, self._num_positions).t()
         return self._real.new_zeros(self._num_positions, columns)
 
     def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
@@ -60,8 +69,8 @@ class OneStep:
         begun.addmm_(real, spectrum.real).addmm_(imag, spectrum.imag)
 
     def finish(self, begun: Tensor) -> Tensor:
-        """The sum."""
-        return begun
+        """The sum, (columns, positions)."""
+        return begun.t()
 
 
 class TwoStep:
@@ -72,6 +81,7 @@ class TwoStep:
         second: (num_rows or 1, row_length, second positions), as shares of a turn.
         counts: (num_rows,), what a row counts in synthesis.
         num_positions: how many of the first * second positions there are; the rest is taken for zero.
+        of_maps: whether values lie in memory as maps do, or as kernels.
         dtype: of the values.
         device: of the values.
     """
@@ -82,12 +92,13 @@ class TwoStep:
         second: NDArray[np.float64],
         counts: NDArray[np.float64],
         num_positions: int,
+        of_maps: bool,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         self.num_rows, self._num_first = first.shape
         _, self.row_length, self._num_second = second.shape
-        self._num_positions = num_positions
+        self._num_positions, self._of_maps = num_positions, of_maps
         angles = 2 * np.pi * first
         matrix = np.stack([np.cos(angles), -np.sin(angles)], axis=1)  # (num_rows, 2, first positions)
         self._first = _tensor(matrix.reshape(-1, self._num_first), dtype, device)
@@ -99,11 +110,15 @@ class TwoStep:
         self._imag = _tensor(np.concatenate([-sin, cos], axis=2), dtype, device)
 
     def begin(self, values: Tensor) -> Tensor:
-        """(positions, columns) to its transform along the first axis, (num_rows, 2 * second positions, columns)."""
-        columns = values.shape[1]
+        """(columns, positions) to its transform along the first axis, (num_rows, 2 * second positions, columns)."""
+        columns = len(values)
         if missing := self._num_first * self._num_second - self._num_positions:
-            values = F.pad(values, (0, 0, 0, missing))
-        product = self._first @ values.view(self._num_first, -1)
+            values = F.pad(values, (0, missing))
+        if self._of_maps:
+            cubes = values.view(columns, self._num_first, self._num_second)
+            product = torch.bmm(self._first.expand(columns, -1, -1), cubes)
+            return product.view(columns, self.num_rows, -1).permute(1, 2, 0)
+        product = self._first @ values.t().view(self._num_first, -1)
         return product.view(self.num_rows, 2 * self._num_second, columns)
 
     def analyse(self, begun: Tensor, part: slice) -> Pair:
@@ -113,6 +128,8 @@ class TwoStep:
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """Room for what `begin` returns; each part writes its own."""
+        if self._of_maps:
+            return self._first.new_empty(columns, self.num_rows, 2 * self._num_second).permute(1, 2, 0)
         return self._first.new_empty(self.num_rows, 2 * self._num_second, columns)
 
     def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
@@ -122,132 +139,130 @@ class TwoStep:
         begun[part].baddbmm_(self._imag[part].transpose(1, 2), imag)
 
     def finish(self, begun: Tensor) -> Tensor:
-        """Take the first step back: (positions, columns)."""
+        """Take the first step back: (columns, positions)."""
         columns = begun.shape[-1]
+        if self._of_maps:
+            rows = begun.permute(2, 0, 1).view(columns, 2 * self.num_rows, self._num_second)
+            cubes = torch.bmm(self._first_back.expand(columns, -1, -1), rows)
+            return cubes.flatten(1)[:, : self._num_positions]
         values = self._first_back @ begun.view(2 * self.num_rows, -1)
-        return values.view(-1, columns)[: self._num_positions]
+        return values.view(-1, columns)[: self._num_positions].t()
 
 
 @lru_cache(maxsize=128)
 def dft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Transforms:
-    """The transforms of a layer.
-
-    A circular correlation of period n + reach equals the zero-padded one on its first n outputs: what wraps around
-    comes from the `reach` zeros behind the data.
-    """
-    period = tuple(n + reach for n, reach in zip(map_shape, geometry.reach(map_shape), strict=True))
+    """The transforms of a layer."""
+    shape, period = geometry.output_shape(map_shape), smallest_period(geometry, map_shape)
     # Tensors made under inference mode could not be used in training later.
     with torch.inference_mode(False):
-        if len(map_shape) == 2:
-            return _of_images(geometry, map_shape, period, dtype, device)
+        if len(shape) == 2:
+            maps = _of_images([np.arange(n) for n in shape], period, True, dtype, device)
+            return Transforms(maps, kernels_of_images(geometry, map_shape, period, dtype, device))
         if period[0] <= SHORT_SIGNAL:
-            return _of_short_signals(geometry, map_shape[0], period[0], dtype, device)
-        return _of_long_signals(geometry, map_shape[0], period[0], dtype, device)
+            maps = _of_signals(np.arange(shape[0]), period[0], True, dtype, device)
+            return Transforms(maps, kernels_of_signals(geometry, map_shape, period[0], dtype, device))
+        return _of_long_signals(geometry, map_shape, period[0], dtype, device)
 
 
-def image_kernels(
+def smallest_period(geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Per axis, the length of the output and the furthest step of a tap.
+
+    A circular correlation of this period equals the zero-padded one on the output: what wraps around comes from
+    the zeros behind the data.
+    """
+    shape, phases = geometry.output_shape(map_shape), geometry.phases(map_shape)
+    steps = [phase.steps(geometry.stride) for phase in phases]
+    return tuple(
+        length + max(abs(step) for phase in steps for step in phase[axis]) for axis, length in enumerate(shape)
+    )
+
+
+def kernels_of_images(
     geometry: Geometry,
     map_shape: tuple[int, ...],
     period: tuple[int, ...],
     dtype: torch.dtype,
     device: torch.device,
-) -> TwoStep:
-    """The transform of kernels merged on their own places of an image: rows of frequencies belong to the first axis."""
-    positions = [np.negative(offsets) for offsets in geometry.offsets(map_shape)]
-    return _two_step(positions, period, dtype, device)
+) -> tuple[Transform, ...]:
+    """Of kernels merged on their own places of an image, phase by phase."""
+    return tuple(
+        _of_images([np.negative(steps) for steps in phase.steps(geometry.stride)], period, False, dtype, device)
+        for phase in geometry.phases(map_shape)
+    )
 
 
-def signal_kernels(geometry: Geometry, length: int, period: int, dtype: torch.dtype, device: torch.device) -> OneStep:
-    """The transform of kernels merged on their own places of a signal; every row is one frequency."""
-    (offsets,) = geometry.offsets((length,))
-    return _one_step(np.negative(offsets), period, dtype, device)
+def kernels_of_signals(
+    geometry: Geometry, map_shape: tuple[int, ...], period: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Transform, ...]:
+    """Of kernels merged on their own places of a signal, phase by phase; every row is one frequency."""
+    return tuple(
+        _of_signals(np.negative(phase.steps(geometry.stride)[0]), period, False, dtype, device)
+        for phase in geometry.phases(map_shape)
+    )
 
 
 def _of_images(
-    geometry: Geometry,
-    map_shape: tuple[int, ...],
+    positions: Sequence[NDArray[np.int64]],
     period: tuple[int, ...],
+    of_maps: bool,
     dtype: torch.dtype,
     device: torch.device,
-) -> Transforms:
-    inputs = [np.arange(n) for n in map_shape]
-    outputs = [np.arange(0, n, step) for n, step in zip(map_shape, geometry.stride, strict=True)]
-    return Transforms(
-        _two_step(inputs, period, dtype, device),
-        _two_step(outputs, period, dtype, device),
-        image_kernels(geometry, map_shape, period, dtype, device),
-    )
-
-
-def _of_short_signals(
-    geometry: Geometry, length: int, period: int, dtype: torch.dtype, device: torch.device
-) -> Transforms:
-    return Transforms(
-        _one_step(np.arange(length), period, dtype, device),
-        _one_step(np.arange(0, length, geometry.stride[0]), period, dtype, device),
-        signal_kernels(geometry, length, period, dtype, device),
-    )
-
-
-def _of_long_signals(
-    geometry: Geometry, length: int, period: int, dtype: torch.dtype, device: torch.device
-) -> Transforms:
-    (stride,) = geometry.stride
-    num_first, num_second = factors(length, period, stride)
-    period = num_first * num_second
-    first_frequencies = np.arange(num_first // 2 + 1)
-    frequencies = first_frequencies[:, None] + num_first * np.arange(num_second)  # (num_rows, row_length)
-    counts = _counts(num_first) / period
-    num_pieces = math.ceil(length / num_second)
-    first = _phases(first_frequencies, np.arange(num_pieces), num_first)
-
-    def transform(step: int) -> TwoStep:
-        second = _phases(frequencies, np.arange(0, num_second, step), period)
-        return TwoStep(first, second, counts, math.ceil(length / step), dtype, device)
-
-    (offsets,) = geometry.offsets((length,))
-    kernels = OneStep(_phases(frequencies, np.negative(offsets), period), counts, dtype, device)
-    return Transforms(transform(1), transform(stride), kernels)
-
-
-@lru_cache(maxsize=512)
-def factors(length: int, period: int, stride: int) -> tuple[int, int]:
-    """Numbers of first and second frequencies of a long signal, their product at least the period, that cost least.
-
-    The second is a multiple of the stride, so that each piece of the signal gives the same number of outputs.
-    """
-
-    def cost(num_second: int) -> int:
-        num_first = math.ceil(period / num_second)
-        rows = num_first // 2 + 1
-        return rows * num_second * (2 * math.ceil(length / num_second) + 4 * num_second + CONTRACTION)
-
-    step = max(range(stride, period + stride, stride), key=lambda n: -cost(n))
-    return math.ceil(period / step), step
-
-
-CONTRACTION = 256
-"""Multiplications per frequency and column that a product over the channels costs, about."""
-
-
-def _two_step(
-    positions: Sequence[NDArray[np.int64]], period: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> TwoStep:
-    """Of images, whose second axis has the same matrix for all first frequencies."""
+    """The second axis has the same matrix for all first frequencies."""
     first, second = positions
     return TwoStep(
         _phases(np.arange(period[0] // 2 + 1), first, period[0]),
         _phases(np.arange(period[1]), second, period[1])[None],
         _counts(period[0]) / math.prod(period),
         len(first) * len(second),
+        of_maps,
         dtype,
         device,
     )
 
 
-def _one_step(positions: NDArray[np.int64], period: int, dtype: torch.dtype, device: torch.device) -> OneStep:
+def _of_signals(
+    positions: NDArray[np.int64], period: int, of_maps: bool, dtype: torch.dtype, device: torch.device
+) -> OneStep:
     frequencies = np.arange(period // 2 + 1)
-    return OneStep(_phases(frequencies, positions, period)[:, None], _counts(period) / period, dtype, device)
+    return OneStep(_phases(frequencies, positions, period)[:, None], _counts(period) / period, of_maps, dtype, device)
+
+
+def _of_long_signals(
+    geometry: Geometry, map_shape: tuple[int, ...], period: int, dtype: torch.dtype, device: torch.device
+) -> Transforms:
+    (length,) = geometry.output_shape(map_shape)
+    num_first, num_second = factors(length, period)
+    period = num_first * num_second
+    first_frequencies = np.arange(num_first // 2 + 1)
+    frequencies = first_frequencies[:, None] + num_first * np.arange(num_second)  # (num_rows, row_length)
+    counts = _counts(num_first) / period
+    first = _phases(first_frequencies, np.arange(math.ceil(length / num_second)), num_first)
+    second = _phases(frequencies, np.arange(num_second), period)
+    kernels = (
+        OneStep(
+            _phases(frequencies, np.negative(phase.steps(geometry.stride)[0]), period), counts, False, dtype, device
+        )
+        for phase in geometry.phases(map_shape)
+    )
+    return Transforms(TwoStep(first, second, counts, length, True, dtype, device), tuple(kernels))
+
+
+@lru_cache(maxsize=512)
+def factors(length: int, period: int) -> tuple[int, int]:
+    """Numbers of first and second frequencies of a long signal, their product at least the period, that cost least."""
+
+    def cost(num_second: int) -> int:
+        num_first = math.ceil(period / num_second)
+        rows = num_first // 2 + 1
+        return rows * num_second * (2 * math.ceil(length / num_second) + 4 * num_second + CONTRACTION)
+
+    num_second = min(range(1, period + 1), key=cost)
+    return math.ceil(period / num_second), num_second
+
+
+CONTRACTION = 256
+"""Multiplications per frequency and column that a product over the channels costs, about."""
 
 
 def _phases(frequencies: NDArray[np.int64], positions: NDArray[np.int64], period: int) -> NDArray[np.float64]:

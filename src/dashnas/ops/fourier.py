@@ -6,9 +6,9 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from dashnas.ops.dft import image_kernels, signal_kernels
+from dashnas.ops.dft import kernels_of_images, kernels_of_signals, smallest_period
 from dashnas.ops.geometry import Geometry
-from dashnas.ops.spectral import Pair, Transform, Transforms
+from dashnas.ops.spectral import Pair, Transforms
 
 
 class Fft:
@@ -16,35 +16,22 @@ class Fft:
 
     Args:
         map_shape: spatial shape of a map.
-        step: per axis; only positions 0, step, 2 step, ... have values, the others are zero.
         period: per axis.
         dtype: of the values.
         device: of the values.
     """
 
     def __init__(
-        self,
-        map_shape: tuple[int, ...],
-        step: tuple[int, ...],
-        period: tuple[int, ...],
-        dtype: torch.dtype,
-        device: torch.device,
+        self, map_shape: tuple[int, ...], period: tuple[int, ...], dtype: torch.dtype, device: torch.device
     ) -> None:
         self.num_rows, self.row_length = period[0] // 2 + 1, period[1] if len(period) == 2 else 1
-        self._period = period
+        self._map_shape, self._period = map_shape, period
         self._axes = tuple(range(len(period)))[::-1]  # the last one named is the halved one
-        self._map_shape = map_shape
-        self._places = tuple(slice(0, n, s) for n, s in zip(map_shape, step, strict=True))
-        self._shape = tuple(len(range(n)[place]) for n, place in zip(map_shape, self._places, strict=True))
         self._dtype, self._device = dtype, device
 
     def begin(self, values: Tensor) -> Tensor:
-        """The whole spectrum of (positions, columns), complex, (num_rows, row_length, columns)."""
-        maps = values.view(*self._shape, -1)
-        if self._shape != self._map_shape:
-            spread = maps.new_zeros(*self._map_shape, maps.shape[-1])
-            spread[self._places] = maps
-            maps = spread
+        """The whole spectrum of (columns, positions), complex, (num_rows, row_length, columns)."""
+        maps = values.t().contiguous().view(*self._map_shape, -1)
         spectrum: Tensor = torch.fft.rfftn(maps, s=self._period[::-1], dim=self._axes)
         return spectrum.view(self.num_rows, self.row_length, -1)
 
@@ -65,26 +52,19 @@ class Fft:
         rows.imag.copy_(spectrum.imag)
 
     def finish(self, begun: Tensor) -> Tensor:
-        """(positions, columns)."""
+        """(columns, positions)."""
         columns = begun.shape[-1]
         spectrum = begun.view(self.num_rows, *self._period[1:], columns)
         maps: Tensor = torch.fft.irfftn(spectrum, s=self._period[::-1], dim=self._axes)
-        return maps[self._places].reshape(-1, columns)
+        return maps[tuple(map(slice, self._map_shape))].reshape(-1, columns).t().contiguous()
 
 
 @lru_cache(maxsize=128)
 def fft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Transforms:
     """The transforms of a layer, with a period as in `dashnas.ops.dft.dft` or a little longer."""
-    period = tuple(
-        next_fast_len(n + reach, real=True) for n, reach in zip(map_shape, geometry.reach(map_shape), strict=True)
-    )
+    period = tuple(next_fast_len(n, real=True) for n in smallest_period(geometry, map_shape))
+    maps = Fft(geometry.output_shape(map_shape), period, dtype, device)
     with torch.inference_mode(False):
-        kernels: Transform = (
-            image_kernels(geometry, map_shape, period, dtype, device)
-            if len(map_shape) == 2
-            else signal_kernels(geometry, map_shape[0], period[0], dtype, device)
-        )
-    ones = (1,) * len(map_shape)
-    return Transforms(
-        Fft(map_shape, ones, period, dtype, device), Fft(map_shape, geometry.stride, period, dtype, device), kernels
-    )
+        if len(period) == 2:
+            return Transforms(maps, kernels_of_images(geometry, map_shape, period, dtype, device))
+        return Transforms(maps, kernels_of_signals(geometry, map_shape, period[0], dtype, device))

@@ -1,11 +1,27 @@
 """What is fixed about a layer of candidates: their kernel sizes and dilations, the stride and the groups."""
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, product
 from math import prod
+from typing import NamedTuple
 
 Offsets = tuple[tuple[int, ...], ...]
 """Per axis, the distances from the centre at which a merged kernel has taps, in samples, ascending."""
+
+
+class Phase(NamedTuple):
+    """Every stride-th position of a map, and the taps through which outputs meet these and no others."""
+
+    start: tuple[int, ...]
+    """The first position, per axis; below the stride."""
+    offsets: Offsets
+    """Of the taps: start + stride * step for some steps."""
+
+    def steps(self, stride: tuple[int, ...]) -> Offsets:
+        """The offsets in positions of the phase."""
+        return tuple(
+            tuple(offset // step for offset in offsets) for offsets, step in zip(self.offsets, stride, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,23 @@ class Geometry:
             }
             found.append(tuple(sorted(place for place in places if abs(place) < length)))
         return tuple(found)
+
+    def phases(self, map_shape: tuple[int, ...]) -> tuple[Phase, ...]:
+        """The phases of a map that taps meet; with a stride of one, that is the map itself.
+
+        A correlation with a stride is a sum of correlations without one, one for each phase: output p meets
+        position start + stride * (p + step) through the tap at start + stride * step.
+        """
+        per_axis = []
+        for offsets, length, stride in zip(
+            self.offsets(map_shape), self.output_shape(map_shape), self.stride, strict=True
+        ):
+            starts: dict[int, tuple[int, ...]] = {}
+            for offset in offsets:
+                if abs(offset // stride) < length:
+                    starts[offset % stride] = (*starts.get(offset % stride, ()), offset)
+            per_axis.append(list(starts.items()))
+        return tuple(Phase(*zip(*axes, strict=True)) for axes in product(*per_axis))
 
 
 def axis_offsets(kernel_size: int, dilation: int) -> list[int]:

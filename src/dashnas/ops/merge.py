@@ -49,7 +49,7 @@ def merge_backward(
 ) -> tuple[Tensor, Tensor]:
     """The gradients of bank and mixture from those of the kernels merged on each grid; shapes as in `merge`.
 
-    No candidate may belong to two grids.
+    No tap may have a place on two grids.
     """
     grad_bank: Tensor | None = None
     grad_mixture = torch.zeros_like(mixture)

@@ -7,13 +7,16 @@ time, so that neither those of the maps nor those of the kernels are ever held w
 Reference: Shen et al. 2022, Section 3.2.2, Equation 4.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from functools import reduce
+from typing import Any, NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from dashnas.ops.geometry import Geometry
+from dashnas.ops.geometry import Geometry, Phase
 from dashnas.ops.merge import Grid
 
 PART_ELEMENTS = 2**21
@@ -29,6 +32,10 @@ class Pair(NamedTuple):
     def view(self, *shape: int) -> "Pair":
         return Pair(self.real.view(*shape), self.imag.view(*shape))
 
+    def add_(self, other: "Pair") -> "Pair":
+        """In place."""
+        return Pair(self.real.add_(other.real), self.imag.add_(other.imag))
+
     def transpose(self) -> "Pair":
         return Pair(self.real.transpose(1, 2), self.imag.transpose(1, 2))
 
@@ -41,15 +48,16 @@ class Pair(NamedTuple):
 class Transform(Protocol):
     """Between values at some positions and their spectrum, for many columns at a time.
 
-    Frequencies come in `num_rows` rows of `row_length`; a part is a slice of rows. The values are real, so rows that
-    are the mirror image of others are left out, and synthesis counts the others twice.
+    Values are (columns, positions), and lie in memory in this order if they are maps and in the opposite one if they
+    are kernels. Frequencies come in `num_rows` rows of `row_length`; a part is a slice of rows. The values are real,
+    so rows that are the mirror image of others are left out, and synthesis counts the others twice.
     """
 
     num_rows: int
     row_length: int
 
     def begin(self, values: Tensor) -> Tensor:
-        """What all parts of the spectrum of values (positions, columns) have in common."""
+        """What all parts of the spectrum of values (columns, positions) have in common."""
         ...
 
     def analyse(self, begun: Tensor, part: slice) -> Pair:
@@ -65,21 +73,21 @@ class Transform(Protocol):
         ...
 
     def finish(self, begun: Tensor) -> Tensor:
-        """The values (positions, columns)."""
+        """The values (columns, positions)."""
         ...
 
 
 class Transforms(NamedTuple):
     """The transforms of one layer, which have their frequencies in common."""
 
-    inputs: Transform
-    outputs: Transform
-    kernels: Transform
-    """A tap at offset s is a value at position -s, which makes the product a cross-correlation."""
+    maps: Transform
+    """Of the output, and of each phase of the input."""
+    kernels: tuple[Transform, ...]
+    """One for each phase. A tap at step s is a value at position -s, which makes the product a cross-correlation."""
 
 
 class Spectral:
-    """Correlation in the Fourier basis. Transforms are computed in float32 at least.
+    """Correlation in the Fourier basis, phase by phase. Transforms are computed in float32 at least.
 
     Args:
         transforms: from geometry, spatial shape, dtype and device to the transforms; cached by the caller.
@@ -91,25 +99,21 @@ class Spectral:
         self._transforms = transforms
 
     def grids(self, geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[Grid, ...]:
-        """One grid, of those places where there are taps."""
-        return (Grid(geometry.offsets(map_shape)),)
+        """A grid for each phase, of those places where there are taps."""
+        return tuple(Grid(phase.offsets) for phase in geometry.phases(map_shape))
 
     def forward(self, x: Tensor, kernels: Sequence[Tensor], grids: Sequence[Grid], geometry: Geometry) -> Tensor:
         """Analyse, multiply, synthesise."""
-        (kernel,) = kernels
-        batch, in_channels, *map_shape = x.shape
-        out_channels, per_group = kernel.shape[-2:]
-        dtype = torch.promote_types(torch.float32, x.dtype)
-        inputs, outputs, taps = self._transforms(geometry, tuple(map_shape), dtype, x.device)
-        of_x, of_kernel = inputs.begin(_to_columns(x, dtype)), taps.begin(_to_rows(kernel, dtype))
-        result = outputs.begin_synthesis(batch * out_channels)
-        for part in _parts(inputs, batch * in_channels, batch * out_channels, out_channels * per_group):
-            x_part = inputs.analyse(of_x, part).view(-1, batch, in_channels)
-            kernel_part = taps.analyse(of_kernel, part).view(-1, out_channels, per_group)
-            product = _result(x_part, kernel_part, geometry.groups)
-            outputs.synthesise(result, product.view(-1, batch * out_channels), part)
-        shape = (batch, out_channels, *geometry.output_shape(tuple(map_shape)))
-        return _to_maps(outputs.finish(result), shape, x.dtype)
+        transform, phases, taps = self._begin(x, kernels, geometry)
+        shape = (len(x), kernels[0].shape[-2])
+        result = _Synthesis(transform, shape)
+        for part in _parts(transform, phases[0].shape, taps[0].shape, shape):
+            products = (
+                _result(of_x.spectrum(part), of_taps.spectrum(part), geometry.groups)
+                for of_x, of_taps in zip(phases, taps, strict=True)
+            )
+            result.add(reduce(Pair.add_, products), part)
+        return result.finish().reshape(*shape, *geometry.output_shape(x.shape[2:])).to(x.dtype)
 
     def backward(
         self,
@@ -121,48 +125,107 @@ class Spectral:
         needs_grad_x: bool,
     ) -> tuple[Tensor | None, list[Tensor]]:
         """The same products with the roles exchanged: correlations of the gradient."""
-        (kernel,) = kernels
-        batch, in_channels, *map_shape = x.shape
-        out_channels, per_group = kernel.shape[-2:]
+        transform, phases, taps = self._begin(x, kernels, geometry)
+        of_grad = _Analysis(transform, _rows_of_maps(grad), grad.shape[:2])
+        grad_phases = [_Synthesis(of_x.transform, of_x.shape) for of_x in phases if needs_grad_x]
+        grad_taps = [_Synthesis(of_taps.transform, of_taps.shape) for of_taps in taps]
+        for part in _parts(transform, phases[0].shape, taps[0].shape, of_grad.shape):
+            grad_part = of_grad.spectrum(part)
+            for of_taps, result in zip(taps, grad_phases, strict=False):
+                result.add(_gradient_of_input(grad_part, of_taps.spectrum(part), geometry.groups), part)
+            for of_x, result in zip(phases, grad_taps, strict=True):
+                result.add(_gradient_of_kernel(grad_part, of_x.spectrum(part), geometry.groups), part)
+        grad_x = _join([result.finish() for result in grad_phases], x, geometry) if needs_grad_x else None
+        return grad_x, [
+            result.finish().t().reshape(kernel.shape).to(kernel.dtype)
+            for result, kernel in zip(grad_taps, kernels, strict=True)
+        ]
+
+    def _begin(
+        self, x: Tensor, kernels: Sequence[Tensor], geometry: Geometry
+    ) -> tuple[Transform, list["_Analysis"], list["_Analysis"]]:
+        """The transform of maps, and what both passes analyse: the phases of x and the taps of each."""
         dtype = torch.promote_types(torch.float32, x.dtype)
-        inputs, outputs, taps = self._transforms(geometry, tuple(map_shape), dtype, x.device)
-        of_x, of_kernel = inputs.begin(_to_columns(x, dtype)), taps.begin(_to_rows(kernel, dtype))
-        of_grad = outputs.begin(_to_columns(grad, dtype))
-        grad_x = inputs.begin_synthesis(batch * in_channels) if needs_grad_x else None
-        grad_kernel = taps.begin_synthesis(out_channels * per_group)
-        for part in _parts(inputs, batch * in_channels, batch * out_channels, out_channels * per_group):
-            x_part = inputs.analyse(of_x, part).view(-1, batch, in_channels)
-            grad_part = outputs.analyse(of_grad, part).view(-1, batch, out_channels)
-            if grad_x is not None:
-                kernel_part = taps.analyse(of_kernel, part).view(-1, out_channels, per_group)
-                product = _gradient_of_input(grad_part, kernel_part, geometry.groups)
-                inputs.synthesise(grad_x, product.view(-1, batch * in_channels), part)
-            product = _gradient_of_kernel(grad_part, x_part, geometry.groups)
-            taps.synthesise(grad_kernel, product.view(-1, out_channels * per_group), part)
-        of_input = None
-        if grad_x is not None:
-            of_input = _to_maps(inputs.finish(grad_x), tuple(x.shape), x.dtype)
-        return of_input, [taps.finish(grad_kernel).view(kernel.shape).to(kernel.dtype)]
+        maps, transforms = self._transforms(geometry, tuple(x.shape[2:]), dtype, x.device)
+        phases = [_Analysis(maps, _rows_of_maps(phase), x.shape[:2]) for phase in _split(x, geometry)]
+        taps = [
+            _Analysis(transform, _rows_of_kernel(kernel), kernel.shape[-2:])
+            for transform, kernel in zip(transforms, kernels, strict=True)
+        ]
+        return maps, phases, taps
 
 
-def _to_columns(maps: Tensor, dtype: torch.dtype) -> Tensor:
-    """(batch, channels, *spatial) to (positions, batch * channels)."""
-    return maps.to(dtype).flatten(2).flatten(0, 1).t().contiguous()
+class _Analysis:
+    """Columns whose spectrum is made part by part."""
+
+    def __init__(self, transform: Transform, values: Tensor, shape: Sequence[int]) -> None:
+        self.transform, self.shape = transform, shape
+        self._begun = transform.begin(values)
+
+    def spectrum(self, part: slice) -> Pair:
+        """(frequencies, *shape)."""
+        return self.transform.analyse(self._begun, part).view(-1, *self.shape)
 
 
-def _to_maps(columns: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """(positions, batch * channels) to a shape (batch, channels, *spatial)."""
-    return columns.t().contiguous().view(shape).to(dtype)
+class _Synthesis:
+    """Columns whose spectrum is used up part by part."""
+
+    def __init__(self, transform: Transform, shape: Sequence[int]) -> None:
+        self._transform, self._columns = transform, math.prod(shape)
+        self._begun = transform.begin_synthesis(self._columns)
+
+    def add(self, spectrum: Pair, part: slice) -> None:
+        """(frequencies, *shape)."""
+        self._transform.synthesise(self._begun, spectrum.view(-1, self._columns), part)
+
+    def finish(self) -> Tensor:
+        """(columns, positions)."""
+        return self._transform.finish(self._begun)
 
 
-def _to_rows(kernel: Tensor, dtype: torch.dtype) -> Tensor:
-    """(*taps, out, in) to (taps, out * in)."""
-    return kernel.flatten(-2).flatten(0, -2).to(dtype)
+def _rows_of_maps(maps: Tensor) -> Tensor:
+    """(batch, channels, *spatial) to (batch * channels, positions)."""
+    return _wide(maps).contiguous().flatten(2).flatten(0, 1)
 
 
-def _parts(transform: Transform, *columns: int) -> Iterator[slice]:
-    """Slices of rows whose spectra are of a bearable size."""
-    rows = max(1, PART_ELEMENTS // (2 * transform.row_length * sum(columns)))
+def _rows_of_kernel(kernel: Tensor) -> Tensor:
+    """(*taps, out, in) to (out * in, taps), a view."""
+    return _wide(kernel).flatten(-2).flatten(0, -2).t()
+
+
+def _wide(values: Tensor) -> Tensor:
+    """In the dtype of transforms."""
+    return values.to(torch.promote_types(torch.float32, values.dtype))
+
+
+def _split(x: Tensor, geometry: Geometry) -> list[Tensor]:
+    """The phases of maps, filled up with zeros to the size of the output."""
+    map_shape = tuple(x.shape[2:])
+    wanted = geometry.output_shape(map_shape)
+    phases = [x[_places(phase, geometry)] for phase in geometry.phases(map_shape)]
+    missing = [[n - m for n, m in zip(wanted, phase.shape[2:], strict=True)] for phase in phases]
+    return [F.pad(phase, [n for m in reversed(ends) for n in (0, m)]) for phase, ends in zip(phases, missing, strict=True)]
+
+
+def _join(phases: Sequence[Tensor], x: Tensor, geometry: Geometry) -> Tensor:
+    """Maps like x from the values of its phases, (batch * channels, positions); zeros where no tap falls."""
+    map_shape = tuple(x.shape[2:])
+    joined = x.new_zeros(x.shape)
+    for values, phase in zip(phases, geometry.phases(map_shape), strict=True):
+        place = joined[_places(phase, geometry)]
+        maps = values.view(*x.shape[:2], *geometry.output_shape(map_shape))
+        place.copy_(maps[(..., *map(slice, place.shape[2:]))])
+    return joined
+
+
+def _places(phase: Phase, geometry: Geometry) -> tuple[Any, ...]:
+    """An index into maps."""
+    return (..., *(slice(start, None, step) for start, step in zip(phase.start, geometry.stride, strict=True)))
+
+
+def _parts(transform: Transform, *shapes: Sequence[int]) -> Iterator[slice]:
+    """Slices of rows whose spectra, of columns of these shapes, are of a bearable size."""
+    rows = max(1, PART_ELEMENTS // (2 * transform.row_length * sum(map(math.prod, shapes))))
     for start in range(0, transform.num_rows, rows):
         yield slice(start, min(start + rows, transform.num_rows))
 
