@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dashnas.ops.geometry import Geometry
-from dashnas.ops.spectral import Pair, Transform, Transforms
+from dashnas.ops.geometry import Geometry, stride_phases
+from dashnas.ops.spectral import Transform, Transforms
 
 SHORT_SIGNAL = 200
 """Up to this period one product in place of two: it multiplies more, in fewer and larger calls."""
@@ -28,7 +28,7 @@ class OneStep:
     """A transform by one product with a matrix of all frequencies and positions.
 
     Args:
-        phases: (num_rows, row_length, positions), as shares of a turn.
+        turns: (num_rows, row_length, positions), as shares of a turn.
         counts: (num_rows,), what a row counts in synthesis.
         of_maps: whether values lie in memory as maps do, or as kernels.
         dtype: of the values.
@@ -37,36 +37,36 @@ class OneStep:
 
     def __init__(
         self,
-        phases: NDArray[np.float64],
+        turns: NDArray[np.float64],
         counts: NDArray[np.float64],
         of_maps: bool,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self.num_rows, self.row_length, self._num_positions = phases.shape
+        self.num_rows, self.row_length, self._num_positions = turns.shape
         self._of_maps = of_maps
-        angles = 2 * np.pi * phases
-        self._real, self._imag = (_tensor(part, dtype, device) for part in (np.cos(angles), -np.sin(angles)))
-        self._counts = _tensor(counts[:, None, None], dtype, device)
+        angles = 2 * np.pi * turns
+        matrix = np.stack([np.cos(angles), -np.sin(angles)], axis=2)  # (num_rows, row_length, 2, positions)
+        self._matrix = _tensor(matrix, dtype, device)
+        self._back = _tensor(matrix * counts[:, None, None, None], dtype, device)
 
     def begin(self, values: Tensor) -> Tensor:
         """The values, (positions, columns)."""
         return values.t()
 
-    def analyse(self, begun: Tensor, part: slice) -> Pair:
-        """(positions, columns) to (frequencies of the part, columns)."""
-        return Pair(self._real[part].flatten(0, 1) @ begun, self._imag[part].flatten(0, 1) @ begun)
+    def analyse(self, begun: Tensor, part: slice) -> Tensor:
+        """(positions, columns) to (frequencies of the part, 2, columns)."""
+        return (self._matrix[part].flatten(0, 2) @ begun).view(-1, 2, begun.shape[-1])
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """Zeros (positions, columns)."""
         if self._of_maps:
-            return self._real.new_zeros(columns, self._num_positions).t()
-        return self._real.new_zeros(self._num_positions, columns)
+            return self._matrix.new_zeros(columns, self._num_positions).t()
+        return self._matrix.new_zeros(self._num_positions, columns)
 
-    def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
+    def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
         """Add what some frequencies contribute."""
-        real, imag = ((matrix[part] * self._counts[part]).flatten(0, 1).t() for matrix in (self._real, self._imag))
-        begun.addmm_(real, spectrum.real).addmm_(imag, spectrum.imag)
+        begun.addmm_(self._back[part].flatten(0, 2).t(), spectrum.flatten(0, 1))
 
     def finish(self, begun: Tensor) -> Tensor:
         """The sum, (columns, positions)."""
@@ -106,8 +106,8 @@ class TwoStep:
         angles = np.broadcast_to(2 * np.pi * second, (self.num_rows, *second.shape[1:]))
         cos, sin = np.cos(angles), np.sin(angles)  # (num_rows, row_length, second positions)
         # The real and the imaginary part of a complex product, from real and imaginary part side by side.
-        self._real = _tensor(np.concatenate([cos, sin], axis=2), dtype, device)
-        self._imag = _tensor(np.concatenate([-sin, cos], axis=2), dtype, device)
+        matrix = np.stack([np.concatenate([cos, sin], axis=2), np.concatenate([-sin, cos], axis=2)], axis=2)
+        self._second = _tensor(matrix.reshape(self.num_rows, 2 * self.row_length, -1), dtype, device)
 
     def begin(self, values: Tensor) -> Tensor:
         """(columns, positions) to its transform along the first axis, (num_rows, 2 * second positions, columns)."""
@@ -121,10 +121,9 @@ class TwoStep:
         product = self._first @ values.t().view(self._num_first, -1)
         return product.view(self.num_rows, 2 * self._num_second, columns)
 
-    def analyse(self, begun: Tensor, part: slice) -> Pair:
-        """The second step for some first frequencies: (frequencies of the part, columns)."""
-        rows = begun[part]
-        return Pair(torch.bmm(self._real[part], rows), torch.bmm(self._imag[part], rows)).view(-1, begun.shape[-1])
+    def analyse(self, begun: Tensor, part: slice) -> Tensor:
+        """The second step for some first frequencies: (frequencies of the part, 2, columns)."""
+        return torch.bmm(self._second[part], begun[part]).view(-1, 2, begun.shape[-1])
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """Room for what `begin` returns; each part writes its own."""
@@ -132,11 +131,13 @@ class TwoStep:
             return self._first.new_empty(columns, self.num_rows, 2 * self._num_second).permute(1, 2, 0)
         return self._first.new_empty(self.num_rows, 2 * self._num_second, columns)
 
-    def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
+    def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
         """Take the second step back for some first frequencies."""
-        real, imag = spectrum.view(-1, self.row_length, begun.shape[-1])
-        torch.bmm(self._real[part].transpose(1, 2), real, out=begun[part])
-        begun[part].baddbmm_(self._imag[part].transpose(1, 2), imag)
+        rows = spectrum.view(-1, 2 * self.row_length, begun.shape[-1])
+        if self._of_maps:
+            begun[part] = torch.bmm(rows.mT, self._second[part]).mT
+        else:
+            torch.bmm(self._second[part].mT, rows, out=begun[part])
 
     def finish(self, begun: Tensor) -> Tensor:
         """Take the first step back: (columns, positions)."""
@@ -156,11 +157,15 @@ def dft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, devi
     # Tensors made under inference mode could not be used in training later.
     with torch.inference_mode(False):
         if len(shape) == 2:
-            maps = _of_images([np.arange(n) for n in shape], period, True, dtype, device)
-            return Transforms(maps, kernels_of_images(geometry, map_shape, period, dtype, device))
+            return Transforms(
+                _of_images([np.arange(n) for n in shape], period, True, dtype, device),
+                kernels_of_images(geometry, map_shape, period, dtype, device),
+            )
         if period[0] <= SHORT_SIGNAL:
-            maps = _of_signals(np.arange(shape[0]), period[0], True, dtype, device)
-            return Transforms(maps, kernels_of_signals(geometry, map_shape, period[0], dtype, device))
+            return Transforms(
+                _of_signals(np.arange(shape[0]), period[0], True, dtype, device),
+                kernels_of_signals(geometry, map_shape, period[0], dtype, device),
+            )
         return _of_long_signals(geometry, map_shape, period[0], dtype, device)
 
 
@@ -170,10 +175,10 @@ def smallest_period(geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[int
     A circular correlation of this period equals the zero-padded one on the output: what wraps around comes from
     the zeros behind the data.
     """
-    shape, phases = geometry.output_shape(map_shape), geometry.phases(map_shape)
-    steps = [phase.steps(geometry.stride) for phase in phases]
+    steps = [phase.steps(geometry.stride) for phase in stride_phases(geometry, map_shape)]
     return tuple(
-        length + max(abs(step) for phase in steps for step in phase[axis]) for axis, length in enumerate(shape)
+        length + max(abs(step) for phase in steps for step in phase[axis])
+        for axis, length in enumerate(geometry.output_shape(map_shape))
     )
 
 
@@ -187,7 +192,7 @@ def kernels_of_images(
     """Of kernels merged on their own places of an image, phase by phase."""
     return tuple(
         _of_images([np.negative(steps) for steps in phase.steps(geometry.stride)], period, False, dtype, device)
-        for phase in geometry.phases(map_shape)
+        for phase in stride_phases(geometry, map_shape)
     )
 
 
@@ -197,7 +202,7 @@ def kernels_of_signals(
     """Of kernels merged on their own places of a signal, phase by phase; every row is one frequency."""
     return tuple(
         _of_signals(np.negative(phase.steps(geometry.stride)[0]), period, False, dtype, device)
-        for phase in geometry.phases(map_shape)
+        for phase in stride_phases(geometry, map_shape)
     )
 
 
@@ -211,8 +216,8 @@ def _of_images(
     """The second axis has the same matrix for all first frequencies."""
     first, second = positions
     return TwoStep(
-        _phases(np.arange(period[0] // 2 + 1), first, period[0]),
-        _phases(np.arange(period[1]), second, period[1])[None],
+        _turns(np.arange(period[0] // 2 + 1), first, period[0]),
+        _turns(np.arange(period[1]), second, period[1])[None],
         _counts(period[0]) / math.prod(period),
         len(first) * len(second),
         of_maps,
@@ -225,7 +230,7 @@ def _of_signals(
     positions: NDArray[np.int64], period: int, of_maps: bool, dtype: torch.dtype, device: torch.device
 ) -> OneStep:
     frequencies = np.arange(period // 2 + 1)
-    return OneStep(_phases(frequencies, positions, period)[:, None], _counts(period) / period, of_maps, dtype, device)
+    return OneStep(_turns(frequencies, positions, period)[:, None], _counts(period) / period, of_maps, dtype, device)
 
 
 def _of_long_signals(
@@ -237,13 +242,11 @@ def _of_long_signals(
     first_frequencies = np.arange(num_first // 2 + 1)
     frequencies = first_frequencies[:, None] + num_first * np.arange(num_second)  # (num_rows, row_length)
     counts = _counts(num_first) / period
-    first = _phases(first_frequencies, np.arange(math.ceil(length / num_second)), num_first)
-    second = _phases(frequencies, np.arange(num_second), period)
+    first = _turns(first_frequencies, np.arange(math.ceil(length / num_second)), num_first)
+    second = _turns(frequencies, np.arange(num_second), period)
     kernels = (
-        OneStep(
-            _phases(frequencies, np.negative(phase.steps(geometry.stride)[0]), period), counts, False, dtype, device
-        )
-        for phase in geometry.phases(map_shape)
+        OneStep(_turns(frequencies, np.negative(phase.steps(geometry.stride)[0]), period), counts, False, dtype, device)
+        for phase in stride_phases(geometry, map_shape)
     )
     return Transforms(TwoStep(first, second, counts, length, True, dtype, device), tuple(kernels))
 
@@ -265,7 +268,7 @@ CONTRACTION = 256
 """Multiplications per frequency and column that a product over the channels costs, about."""
 
 
-def _phases(frequencies: NDArray[np.int64], positions: NDArray[np.int64], period: int) -> NDArray[np.float64]:
+def _turns(frequencies: NDArray[np.int64], positions: NDArray[np.int64], period: int) -> NDArray[np.float64]:
     """Shares of a turn, (*frequencies, positions), reduced before they lose digits."""
     return (frequencies[..., None] * positions % period) / period
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dashnas.ops.dft import kernels_of_images, kernels_of_signals, smallest_period
 from dashnas.ops.geometry import Geometry
-from dashnas.ops.spectral import Pair, Transforms
+from dashnas.ops.spectral import Transforms
 
 
 class Fft:
@@ -35,21 +35,18 @@ class Fft:
         spectrum: Tensor = torch.fft.rfftn(maps, s=self._period[::-1], dim=self._axes)
         return spectrum.view(self.num_rows, self.row_length, -1)
 
-    def analyse(self, begun: Tensor, part: slice) -> Pair:
-        """Some rows, (frequencies, columns)."""
-        rows = begun[part].flatten(0, 1)
-        return Pair(rows.real.contiguous(), rows.imag.contiguous())
+    def analyse(self, begun: Tensor, part: slice) -> Tensor:
+        """Some rows, (frequencies, 2, columns)."""
+        return torch.view_as_real(begun[part].flatten(0, 1)).mT.contiguous()
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """Room for the whole spectrum."""
         dtype = torch.complex128 if self._dtype == torch.float64 else torch.complex64
         return torch.empty(self.num_rows, self.row_length, columns, dtype=dtype, device=self._device)
 
-    def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
+    def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
         """Put some rows into their place."""
-        rows = begun[part].flatten(0, 1)
-        rows.real.copy_(spectrum.real)
-        rows.imag.copy_(spectrum.imag)
+        torch.view_as_real(begun[part].flatten(0, 1)).copy_(spectrum.mT)
 
     def finish(self, begun: Tensor) -> Tensor:
         """(columns, positions)."""

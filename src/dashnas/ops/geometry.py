@@ -1,6 +1,7 @@
 """What is fixed about a layer of candidates: their kernel sizes and dilations, the stride and the groups."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise, product
 from math import prod
 from typing import NamedTuple
@@ -77,22 +78,24 @@ class Geometry:
             found.append(tuple(sorted(place for place in places if abs(place) < length)))
         return tuple(found)
 
-    def phases(self, map_shape: tuple[int, ...]) -> tuple[Phase, ...]:
-        """The phases of a map that taps meet; with a stride of one, that is the map itself.
 
-        A correlation with a stride is a sum of correlations without one, one for each phase: output p meets
-        position start + stride * (p + step) through the tap at start + stride * step.
-        """
-        per_axis = []
-        for offsets, length, stride in zip(
-            self.offsets(map_shape), self.output_shape(map_shape), self.stride, strict=True
-        ):
-            starts: dict[int, tuple[int, ...]] = {}
-            for offset in offsets:
-                if abs(offset // stride) < length:
-                    starts[offset % stride] = (*starts.get(offset % stride, ()), offset)
-            per_axis.append(list(starts.items()))
-        return tuple(Phase(*zip(*axes, strict=True)) for axes in product(*per_axis))
+@lru_cache(maxsize=512)
+def stride_phases(geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[Phase, ...]:
+    """The phases of a map that taps meet; with a stride of one, that is the map itself.
+
+    A correlation with a stride is a sum of correlations without one, one for each phase: output p meets
+    position start + stride * (p + step) through the tap at start + stride * step.
+    """
+    per_axis = []
+    for offsets, length, stride in zip(
+        geometry.offsets(map_shape), geometry.output_shape(map_shape), geometry.stride, strict=True
+    ):
+        starts: dict[int, tuple[int, ...]] = {}
+        for offset in offsets:
+            if abs(offset // stride) < length:
+                starts[offset % stride] = (*starts.get(offset % stride, ()), offset)
+        per_axis.append(list(starts.items()))
+    return tuple(Phase(*zip(*axes, strict=True)) for axes in product(*per_axis))
 
 
 def axis_offsets(kernel_size: int, dilation: int) -> list[int]:

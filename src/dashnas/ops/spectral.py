@@ -9,40 +9,18 @@ Reference: Shen et al. 2022, Section 3.2.2, Equation 4.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dashnas.ops.geometry import Geometry, Phase
+from dashnas.ops.geometry import Geometry, Phase, stride_phases
 from dashnas.ops.merge import Grid
 
 PART_ELEMENTS = 2**21
 """Numbers in the spectra that are held at a time. Fewer cost more calls, more gain nothing (measured)."""
-
-
-class Pair(NamedTuple):
-    """Real and imaginary parts, for which one batched product of real matrices serves better than of complex ones."""
-
-    real: Tensor
-    imag: Tensor
-
-    def view(self, *shape: int) -> "Pair":
-        return Pair(self.real.view(*shape), self.imag.view(*shape))
-
-    def add_(self, other: "Pair") -> "Pair":
-        """In place."""
-        return Pair(self.real.add_(other.real), self.imag.add_(other.imag))
-
-    def transpose(self) -> "Pair":
-        return Pair(self.real.transpose(1, 2), self.imag.transpose(1, 2))
-
-    def channels(self, group: int, size: int) -> "Pair":
-        """The channels of one group, which are the last axis."""
-        part = slice(group * size, (group + 1) * size)
-        return Pair(self.real[..., part], self.imag[..., part])
 
 
 class Transform(Protocol):
@@ -60,16 +38,16 @@ class Transform(Protocol):
         """What all parts of the spectrum of values (columns, positions) have in common."""
         ...
 
-    def analyse(self, begun: Tensor, part: slice) -> Pair:
-        """Some rows of the spectrum, (frequencies, columns)."""
+    def analyse(self, begun: Tensor, part: slice) -> Tensor:
+        """Some rows of the spectrum, (frequencies, 2, columns)."""
         ...
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """An empty sum of parts."""
         ...
 
-    def synthesise(self, begun: Tensor, spectrum: Pair, part: slice) -> None:
-        """Add some rows of a spectrum, (frequencies, columns)."""
+    def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
+        """Add some rows of a spectrum, (frequencies, 2, columns)."""
         ...
 
     def finish(self, begun: Tensor) -> Tensor:
@@ -100,7 +78,7 @@ class Spectral:
 
     def grids(self, geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[Grid, ...]:
         """A grid for each phase, of those places where there are taps."""
-        return tuple(Grid(phase.offsets) for phase in geometry.phases(map_shape))
+        return tuple(Grid(phase.offsets) for phase in stride_phases(geometry, map_shape))
 
     def forward(self, x: Tensor, kernels: Sequence[Tensor], grids: Sequence[Grid], geometry: Geometry) -> Tensor:
         """Analyse, multiply, synthesise."""
@@ -112,7 +90,7 @@ class Spectral:
                 _result(of_x.spectrum(part), of_taps.spectrum(part), geometry.groups)
                 for of_x, of_taps in zip(phases, taps, strict=True)
             )
-            result.add(reduce(Pair.add_, products), part)
+            result.add(reduce(Tensor.add_, products), part)
         return result.finish().reshape(*shape, *geometry.output_shape(x.shape[2:])).to(x.dtype)
 
     def backward(
@@ -162,21 +140,22 @@ class _Analysis:
         self.transform, self.shape = transform, shape
         self._begun = transform.begin(values)
 
-    def spectrum(self, part: slice) -> Pair:
-        """(frequencies, *shape)."""
-        return self.transform.analyse(self._begun, part).view(-1, *self.shape)
+    def spectrum(self, part: slice) -> Tensor:
+        """(frequencies, 2, *shape)."""
+        spectrum = self.transform.analyse(self._begun, part)
+        return spectrum.view(*spectrum.shape[:2], *self.shape)
 
 
 class _Synthesis:
     """Columns whose spectrum is used up part by part."""
 
     def __init__(self, transform: Transform, shape: Sequence[int]) -> None:
-        self._transform, self._columns = transform, math.prod(shape)
-        self._begun = transform.begin_synthesis(self._columns)
+        self._transform = transform
+        self._begun = transform.begin_synthesis(math.prod(shape))
 
-    def add(self, spectrum: Pair, part: slice) -> None:
-        """(frequencies, *shape)."""
-        self._transform.synthesise(self._begun, spectrum.view(-1, self._columns), part)
+    def add(self, spectrum: Tensor, part: slice) -> None:
+        """(frequencies, 2, *shape)."""
+        self._transform.synthesise(self._begun, spectrum.flatten(2), part)
 
     def finish(self) -> Tensor:
         """(columns, positions)."""
@@ -201,20 +180,24 @@ def _wide(values: Tensor) -> Tensor:
 def _split(x: Tensor, geometry: Geometry) -> list[Tensor]:
     """The phases of maps, filled up with zeros to the size of the output."""
     map_shape = tuple(x.shape[2:])
-    wanted = geometry.output_shape(map_shape)
-    phases = [x[_places(phase, geometry)] for phase in geometry.phases(map_shape)]
-    missing = [[n - m for n, m in zip(wanted, phase.shape[2:], strict=True)] for phase in phases]
-    return [F.pad(phase, [n for m in reversed(ends) for n in (0, m)]) for phase, ends in zip(phases, missing, strict=True)]
+    parts = []
+    for phase in stride_phases(geometry, map_shape):
+        part = x[_places(phase, geometry)]
+        missing = [n - m for n, m in zip(geometry.output_shape(map_shape), part.shape[2:], strict=True)]
+        parts.append(F.pad(part, [n for m in reversed(missing) for n in (0, m)]))
+    return parts
 
 
 def _join(phases: Sequence[Tensor], x: Tensor, geometry: Geometry) -> Tensor:
     """Maps like x from the values of its phases, (batch * channels, positions); zeros where no tap falls."""
     map_shape = tuple(x.shape[2:])
+    if set(geometry.stride) == {1}:
+        return phases[0].view(x.shape).to(x.dtype)
     joined = x.new_zeros(x.shape)
-    for values, phase in zip(phases, geometry.phases(map_shape), strict=True):
+    for values, phase in zip(phases, stride_phases(geometry, map_shape), strict=True):
         place = joined[_places(phase, geometry)]
         maps = values.view(*x.shape[:2], *geometry.output_shape(map_shape))
-        place.copy_(maps[(..., *map(slice, place.shape[2:]))])
+        place.copy_(maps[..., *(slice(n) for n in place.shape[2:])])
     return joined
 
 
@@ -230,63 +213,62 @@ def _parts(transform: Transform, *shapes: Sequence[int]) -> Iterator[slice]:
         yield slice(start, min(start + rows, transform.num_rows))
 
 
-def _result(x: Pair, kernel: Pair, groups: int) -> Pair:
-    """Sum over the channels of each group: (f, batch, in) and (f, out, in // groups) to (f, batch, out)."""
-    if groups == 1:
-        return _product(x, kernel.transpose())
-    per_group, out_per_group = kernel.real.shape[2], kernel.real.shape[1] // groups
-    if per_group == out_per_group == 1:
-        return _elementwise(x, kernel.transpose())
-    kernel = kernel.transpose()  # (f, in // groups, out)
-    return _cat(_product(x.channels(g, per_group), kernel.channels(g, out_per_group)) for g in range(groups))
+def _result(x: Tensor, kernel: Tensor, groups: int) -> Tensor:
+    """Sum over the channels of each group: (f, 2, batch, in) and (f, 2, out, in // groups) to (f, 2, batch, out)."""
+    if _is_depthwise(kernel, groups):
+        return _times(x, kernel.mT)
+    return _by_group(_product, x.chunk(groups, 3), kernel.mT.chunk(groups, 3), 3)
 
 
-def _gradient_of_input(grad: Pair, kernel: Pair, groups: int) -> Pair:
-    """Sum over the outputs of each group: (f, batch, out) and (f, out, in // groups) to (f, batch, in)."""
-    if groups == 1:
-        return _product(grad, kernel, conjugate=True)
-    per_group, out_per_group = kernel.real.shape[2], kernel.real.shape[1] // groups
-    kernel = kernel.transpose()  # (f, in // groups, out)
-    if per_group == out_per_group == 1:
-        return _elementwise(grad, kernel, conjugate=True)
-    return _cat(
-        _product(grad.channels(g, out_per_group), kernel.channels(g, out_per_group).transpose(), conjugate=True)
-        for g in range(groups)
-    )
+def _gradient_of_input(grad: Tensor, kernel: Tensor, groups: int) -> Tensor:
+    """Sum over the outputs of each group: (f, 2, batch, out) and (f, 2, out, in // groups) to (f, 2, batch, in)."""
+    if _is_depthwise(kernel, groups):
+        return _times(grad, kernel.mT, conjugate=True)
+    return _by_group(partial(_product, conjugate=True), grad.chunk(groups, 3), kernel.chunk(groups, 2), 3)
 
 
-def _gradient_of_kernel(grad: Pair, x: Pair, groups: int) -> Pair:
-    """Sum over the batch: (f, batch, out) and (f, batch, in) to (f, out, in // groups)."""
-    if groups == 1:
-        return _product(grad.transpose(), x, conjugate=True)
-    per_group, out_per_group = x.real.shape[2] // groups, grad.real.shape[2] // groups
-    if per_group == out_per_group == 1:
-        summed = _elementwise(grad, x, conjugate=True)
-        return Pair(summed.real.sum(1)[..., None], summed.imag.sum(1)[..., None])
-    products = [
-        _product(grad.channels(g, out_per_group).transpose(), x.channels(g, per_group), conjugate=True)
-        for g in range(groups)
-    ]
-    return Pair(torch.cat([p.real for p in products], 1), torch.cat([p.imag for p in products], 1))
+def _gradient_of_kernel(grad: Tensor, x: Tensor, groups: int) -> Tensor:
+    """Sum over the batch: (f, 2, batch, out) and (f, 2, batch, in) to (f, 2, out, in // groups)."""
+    if groups == grad.shape[3] == x.shape[3]:
+        return _times(grad, x, conjugate=True).sum(2)[..., None]
+    return _by_group(_correlation, grad.chunk(groups, 3), x.chunk(groups, 3), 2)
 
 
-def _product(a: Pair, b: Pair, conjugate: bool = False) -> Pair:
-    """Batched matrix products, of b's conjugate if asked."""
+def _by_group(
+    function: Callable[[Tensor, Tensor], Tensor], a: Sequence[Tensor], b: Sequence[Tensor], axis: int
+) -> Tensor:
+    """A function of each pair, results side by side."""
+    results = [function(*pair) for pair in zip(a, b, strict=True)]
+    return torch.cat(results, axis) if len(results) > 1 else results[0]
+
+
+def _is_depthwise(kernel: Tensor, groups: int) -> bool:
+    """Whether each channel stands alone, which makes products of matrices products of numbers."""
+    return kernel.shape[2:] == (groups, 1)
+
+
+def _product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
+    """Batched matrix products, (f, 2, m, k) and (f, 2, k, n) to (f, 2, m, n); of b's conjugate if asked."""
+    both = a.flatten(1, 2)  # one product with real and imaginary part above each other is faster than two
+    shape = (*a.shape[:3], b.shape[3])
+    result, turned = torch.bmm(both, b[:, 0]).view(shape), torch.bmm(both, b[:, 1]).view(shape)
     sign = -1 if conjugate else 1
-    real = torch.bmm(a.real, b.real).baddbmm_(a.imag, b.imag, alpha=-sign)
-    imag = torch.bmm(a.imag, b.real).baddbmm_(a.real, b.imag, alpha=sign)
-    return Pair(real, imag)
+    result[:, 0].sub_(turned[:, 1], alpha=sign)
+    result[:, 1].add_(turned[:, 0], alpha=sign)
+    return result
 
 
-def _elementwise(a: Pair, b: Pair, conjugate: bool = False) -> Pair:
-    """Products of numbers, of b's conjugate if asked."""
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Batched products of a transposed and b's conjugate, (f, 2, k, m) and (f, 2, k, n) to (f, 2, m, n)."""
+    real = torch.bmm(a.flatten(1, 2).mT, b.flatten(1, 2))
+    imag = torch.bmm(a[:, 1].mT, b[:, 0]).baddbmm_(a[:, 0].mT, b[:, 1], alpha=-1)
+    return torch.stack([real, imag], 1)
+
+
+def _times(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
+    """Products of numbers, of b's conjugate if asked; shapes broadcast."""
+    result = a * b[:, :1]
     sign = -1 if conjugate else 1
-    real = (a.real * b.real).addcmul_(a.imag, b.imag, value=-sign)
-    imag = (a.imag * b.real).addcmul_(a.real, b.imag, value=sign)
-    return Pair(real, imag)
-
-
-def _cat(pairs: Iterator[Pair]) -> Pair:
-    """Channels of all groups side by side."""
-    reals, imags = zip(*pairs, strict=True)
-    return Pair(torch.cat(reals, -1), torch.cat(imags, -1))
+    result[:, 0].addcmul_(a[:, 1], b[:, 1], value=-sign)
+    result[:, 1].addcmul_(a[:, 0], b[:, 1], value=sign)
+    return result
