@@ -173,6 +173,14 @@ def test_a_resumed_search_takes_the_plan_that_was_saved(monkeypatch):
         assert used[1] == {"grouped"}
 
 
+def test_a_resumed_run_weighs_the_search_by_the_plan_that_was_saved():
+    """As where micro_batch.json was damaged and deleted."""
+    with job() as one:
+        one.session.run.write("plan.json", dict.fromkeys(mixtures(one.supernet()[0]), "mixed_results"))
+        weighed = one._sample_phases()["search"].model
+    assert {layer.strategy for layer in mixtures(weighed).values()} == {"mixed_results"}
+
+
 def test_a_strategy_that_was_asked_for_is_taken_everywhere():
     with job(options(strategy="fourier")) as one:
         supernet, conversion = one.supernet()

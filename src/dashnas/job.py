@@ -205,7 +205,8 @@ class Job:
         if largest is None:
             supernet, conversion = self.supernet()
             largest = _largest(conversion)
-            self._use_plan(supernet, self._plan(supernet, conversion))
+            saved = self.session.run.read("plan.json", default=None)
+            self._use_plan(supernet, self._plan(supernet, conversion) if saved is None else saved)
             phases["search"] = search_phase(
                 supernet, train, loss, config.search, epochs=1, batch_size=self.batch_size, seed=0
             )
@@ -260,8 +261,7 @@ class Job:
         if attempts == ATTEMPTS:
             self._tell_conversion(conversion)
         plan = self.session.run.remember("plan.json", lambda: self._plan(supernet, conversion))
-        with damage_named(self.session.run.folder / "plan.json"):
-            self._use_plan(supernet, plan)
+        self._use_plan(supernet, plan)
         config = self.config.search
         slower = 10.0 ** (attempts - ATTEMPTS)
         config = replace(
@@ -287,10 +287,11 @@ class Job:
         )
 
     def _use_plan(self, supernet: nn.Module, plan: dict[str, str]) -> None:
-        for name, layer in mixtures(supernet).items():
-            if plan[name] not in STRATEGIES:
-                raise ValueError(f"no strategy {plan[name]!r}")
-            layer.strategy = plan[name]
+        with damage_named(self.session.run.folder / "plan.json"):
+            for name, layer in mixtures(supernet).items():
+                if plan[name] not in STRATEGIES:
+                    raise ValueError(f"no strategy {plan[name]!r}")
+                layer.strategy = plan[name]
 
     def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
         """The study over recipes for the derived network."""
