@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Iterable
 
-
 _OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 """In the text of an error that has no class of its own."""
 
