@@ -112,6 +112,7 @@ def test_pickled_objects_are_never_unpickled(tmp_path):
         ("--threads 100000", "threads must be at most 1024, got 100000"),
         ("--batch-size 1", "batch_size must be at least 2"),
         ("--learning-rate 0", "learning_rate must be positive"),
+        ("--search-learning-rate 0", "learning_rate must be positive"),
         ("--dropout 1", "dropout"),
         ("--seed=-1", "seed must not be negative"),
         ("--validation-fraction 1.5", "validation_fraction must be"),
