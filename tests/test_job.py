@@ -253,6 +253,30 @@ def test_memory_that_surely_suffices_is_not_measured(monkeypatch):
         assert one.session.run.read("micro_batch.json", default={}) == {"search": 16, "derived": 16, "backbone": 16}
 
 
+HUGE = Candidate(9_999_999)
+TOO_LARGE = {
+    "the supernet": options(width=64, kernel_sizes=(9_999_999,), dilations=(1,), memory_bytes=10**9),
+    "the derived network": options(width=64, architecture=Architecture({"blocks.0.units.1.conv": HUGE})),
+}
+
+
+@pytest.mark.parametrize("network", TOO_LARGE)
+def test_weights_that_do_not_fit_are_never_made(network, monkeypatch):
+    monkeypatch.setattr("dashnas.job.free_bytes", lambda device: 2 * 10**9)
+    with job(TOO_LARGE[network]) as one:
+        for weigh in (one.settle_micro_batches, one.calibrate):
+            with pytest.raises(NotEnoughMemoryError, match=f"weights of {network}, .* would take .* GB, of .* GB that"):
+                weigh()
+
+
+def test_weights_are_compared_with_what_is_free_and_what_is_allowed(monkeypatch):
+    with job(options(memory_bytes=1000)) as one, pytest.raises(NotEnoughMemoryError, match="of 0 MB that are allowed"):
+        one.calibrate()
+    monkeypatch.setattr("dashnas.job.free_bytes", lambda device: 1000)
+    with job() as one, pytest.raises(NotEnoughMemoryError, match="of 0 MB that are free"):
+        one.calibrate()
+
+
 def test_memory_that_runs_out_while_a_step_is_weighed_is_told_as_too_little(monkeypatch):
     def run_out(*_):
         raise MemoryError

@@ -3,7 +3,11 @@
 import difflib
 from collections.abc import Iterable
 
-_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "Storage size calculation overflowed",
+)
 """In the text of an error that has no class of its own."""
 
 

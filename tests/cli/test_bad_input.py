@@ -93,6 +93,8 @@ def test_pickled_objects_are_never_unpickled(tmp_path):
         ("--kernel-sizes 3,5x7", "2 axes"),
         ("--kernel-sizes 3,3", "names a value twice"),
         ("--dilations 0", "dilations must be at least 1, got 0"),
+        ("--kernel-sizes 3 --dilations 1,100000000", "kernel_size 3 with dilation 100000000 spans 300000000 samples"),
+        ("--kernel-sizes 3,100000001", "spans 100000001 samples; at most 10000000 are possible"),
         ("--epochs 0", "at least 1, got 0"),
         ("--budget soon", "cannot read 'soon' as a time"),
         ("--budget=-5", "positive time"),

@@ -56,6 +56,7 @@ def test_wrong_usage_has_exit_code_2(arguments):
         (MemoryError(), "error: not enough memory; a smaller --batch-size or --width"),
         (torch.OutOfMemoryError("CUDA out of memory"), "error: not enough memory"),
         (RuntimeError("[...] DefaultCPUAllocator: can't allocate memory: you tried"), "error: not enough memory"),
+        (RuntimeError("Storage size calculation overflowed with sizes=[...]"), "error: not enough memory"),
     ],
 )
 def test_what_the_machine_lacks_is_told_without_a_traceback(error, message, monkeypatch):
