@@ -379,11 +379,6 @@ KEPT = {
         "1",
         "its kernel size is 1",
     ),
-    "depthwise": (
-        lambda: after_a_searchable_layer(conv(groups=2)),
-        "1",
-        "depthwise; searched with depthwise=True",
-    ),
     "no padding": (
         lambda: after_a_searchable_layer(conv(padding=0)),
         "1",
@@ -565,22 +560,20 @@ def test_an_axis_with_one_tap_needs_no_padding():
 # Depthwise and separable.
 
 
-def test_depthwise_layers_are_searched_when_asked():
+def test_depthwise_layers_are_searched_like_others():
     model = after_a_searchable_layer(conv(groups=2))
-    supernet = to_supernet(model, SPACE, torch.randn(2, 2, 12), depthwise=True)
+    supernet = to_supernet(model, SPACE, torch.randn(2, 2, 12))
     assert list(mixtures(supernet)) == ["0", "1"]
     assert supernet[1].groups == 2
     assert supernet[1].kernel_of(Candidate(5)).shape == (2, 1, 5)
 
 
-def test_a_model_may_ask_for_its_depthwise_layers_to_be_searched():
+def test_depthwise_layers_can_be_left_out():
     model, x = after_a_searchable_layer(conv(groups=2)), torch.randn(2, 2, 12)
-    model.search_depthwise = True
-    assert list(find_searchable(model, SPACE, x).searchable) == ["0", "1"]
-    assert list(mixtures(to_supernet(model, SPACE, x))) == ["0", "1"]
-    assert list(find_searchable(model, SPACE, x, depthwise=False).searchable) == ["0"]
-    model.search_depthwise = False
-    assert list(find_searchable(model, SPACE, x).searchable) == ["0"]
+    conversion = find_searchable(model, SPACE, x, depthwise=False)
+    assert list(conversion.searchable) == ["0"]
+    assert conversion.kept == {"1": "depthwise, and depthwise=False leaves these out"}
+    assert list(mixtures(to_supernet(model, SPACE, x, depthwise=False))) == ["0"]
 
 
 def test_separable_makes_layers_depthwise_where_channels_stay():

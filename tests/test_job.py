@@ -173,6 +173,14 @@ def test_a_resumed_search_takes_the_plan_that_was_saved(monkeypatch):
         assert used[1] == {"grouped"}
 
 
+def test_a_resumed_run_weighs_the_search_by_the_plan_that_was_saved():
+    """As where micro_batch.json was damaged and deleted."""
+    with job() as one:
+        one.session.run.write("plan.json", dict.fromkeys(mixtures(one.supernet()[0]), "mixed_results"))
+        weighed = one._sample_phases()["search"].model
+    assert {layer.strategy for layer in mixtures(weighed).values()} == {"mixed_results"}
+
+
 def test_a_strategy_that_was_asked_for_is_taken_everywhere():
     with job(options(strategy="fourier")) as one:
         supernet, conversion = one.supernet()
@@ -243,6 +251,30 @@ def test_memory_that_surely_suffices_is_not_measured(monkeypatch):
     with job() as one:
         one.settle_micro_batches()
         assert one.session.run.read("micro_batch.json", default={}) == {"search": 16, "derived": 16, "backbone": 16}
+
+
+HUGE = Candidate(9_999_999)
+TOO_LARGE = {
+    "the supernet": options(width=64, kernel_sizes=(9_999_999,), dilations=(1,), memory_bytes=10**9),
+    "the derived network": options(width=64, architecture=Architecture({"blocks.0.units.1.conv": HUGE})),
+}
+
+
+@pytest.mark.parametrize("network", TOO_LARGE)
+def test_weights_that_do_not_fit_are_never_made(network, monkeypatch):
+    monkeypatch.setattr("dashnas.job.free_bytes", lambda device: 2 * 10**9)
+    with job(TOO_LARGE[network]) as one:
+        for weigh in (one.settle_micro_batches, one.calibrate):
+            with pytest.raises(NotEnoughMemoryError, match=f"weights of {network}, .* would take .* GB, of .* GB that"):
+                weigh()
+
+
+def test_weights_are_compared_with_what_is_free_and_what_is_allowed(monkeypatch):
+    with job(options(memory_bytes=1000)) as one, pytest.raises(NotEnoughMemoryError, match="of 0 MB that are allowed"):
+        one.calibrate()
+    monkeypatch.setattr("dashnas.job.free_bytes", lambda device: 1000)
+    with job() as one, pytest.raises(NotEnoughMemoryError, match="of 0 MB that are free"):
+        one.calibrate()
 
 
 def test_memory_that_runs_out_while_a_step_is_weighed_is_told_as_too_little(monkeypatch):

@@ -439,7 +439,7 @@ def test_a_resumed_run_keeps_its_pieces_whatever_is_free_by_then(tmp_path, monke
 
 
 def test_what_cannot_fit_is_refused_before_training(tmp_path):
-    chosen = options(memory_bytes=1000)
+    chosen = options(memory_bytes=100_000)
     with pytest.raises(
         NotEnoughMemoryError, match=r"of the supernet would take .* 2 samples at once.*a smaller --width"
     ):

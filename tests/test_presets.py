@@ -195,6 +195,15 @@ def test_height_and_width_choose_each_for_itself_when_asked_to(preset):
     assert config.space == SearchSpace(kernel_sizes=(1, 5), dilations=(1, 2), per_axis=True)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_learning_rate_of_the_search_brings_half_of_it_for_the_architecture_parameters(preset):
+    usual = resolve(Options(preset=preset), spec(1), 300)
+    assert usual.search.arch_learning_rate == usual.search.learning_rate / 2
+    config = resolve(Options(preset=preset, search_learning_rate=0.02), spec(1), 300)
+    search = dataclasses.replace(usual.search, learning_rate=0.02, arch_learning_rate=0.01)
+    assert config == dataclasses.replace(usual, search=search)
+
+
 NO_SEARCH = Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=1)
 REFUSED = [
     ({"preset": "papers"}, "unknown preset 'papers'; did you mean 'paper'"),

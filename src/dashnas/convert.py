@@ -53,21 +53,20 @@ def find_searchable(
     space: SearchSpace,
     sample: Tensor | tuple[Tensor, ...],
     *,
-    depthwise: bool | None = None,
+    depthwise: bool = True,
     drop_beyond_map: bool = True,
 ) -> Conversion:
     """Tell which convolutions of a model can be searched, by running it once on a sample.
 
     A convolution can be searched when it is a plain `Conv1d` or `Conv2d` with a weight of its own, has a
     kernel larger than 1 and zero "same" padding (output = ceil(input / stride)), is no shortcut by its name,
-    is called once per forward pass, on a batch, and is not depthwise unless these are searched too.
+    and is called once per forward pass, on a batch.
 
     Args:
         model: any module; it is left as it is.
         space: the candidates of every layer.
         sample: input of the model, or a tuple of inputs.
-        depthwise: search depthwise layers too; None does so if the model has an attribute `search_depthwise`
-            that is true, as "convnext" has.
+        depthwise: whether depthwise layers are searched too.
         drop_beyond_map: leave out candidates whose half reach along an axis is not smaller than the layer's own map,
             since their outer taps would only see padding; the smallest candidate always stays. Along an axis of
             length 1 only the middle tap sees data: of candidates that differ there alone, the smallest stays.
@@ -76,8 +75,6 @@ def find_searchable(
         ConfigError: a space `per_axis` for a layer with one axis.
         ConversionError: the model fails on the sample, cannot be copied, or has no convolution to search.
     """
-    if depthwise is None:
-        depthwise = bool(getattr(model, "search_depthwise", False))
     uses = _observe(model, sample)
     owners = _owners(model)
     searchable: dict[str, Searchable] = {}
@@ -110,7 +107,7 @@ def to_supernet(
     plan: str = "measure",
     relaxation: Relaxation | None = None,
     separable: bool = False,
-    depthwise: bool | None = None,
+    depthwise: bool = True,
     drop_beyond_map: bool = True,
     kernel_std: float | None = None,
     strict: bool = False,
@@ -130,7 +127,7 @@ def to_supernet(
         relaxation: from architecture parameters to mixture; None is a plain softmax.
         separable: make layers with as many inputs as outputs depthwise, as the authors' code does by default;
             the paper's formulas have full convolutions.
-        depthwise: search depthwise layers too; None asks the model, as in `find_searchable`.
+        depthwise: whether depthwise layers are searched too.
         drop_beyond_map: leave out candidates that reach beyond a layer's own map.
         kernel_std: standard deviation of fresh kernels; None draws them as `torch.nn.Conv1d` does.
         strict: refuse a model of which some convolution cannot be searched.
@@ -285,7 +282,7 @@ def _reason_to_keep(
     if set(conv.kernel_size) == {1}:
         return "its kernel size is 1"
     if not depthwise and conv.groups == conv.in_channels > 1:
-        return "depthwise; searched with depthwise=True"
+        return "depthwise, and depthwise=False leaves these out"
     if not calls:
         return "not called in the forward pass"
     if len(calls) > 1:

@@ -3,6 +3,13 @@
 import difflib
 from collections.abc import Iterable
 
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "Storage size calculation overflowed",
+)
+"""In the text of an error that has no class of its own."""
+
 
 class DashnasError(Exception):
     """Base of every error that dashnas raises on purpose."""
@@ -45,7 +52,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator: can't allocate memory" in str(error)
+        or any(text in str(error) for text in _OUT_OF_MEMORY)
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -39,8 +38,12 @@ WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
 
 
-HELPS = "a smaller --width, fewer --kernel-sizes or shorter inputs need less"
+HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs need less"
 """Where not even the smallest micro-batch fits."""
+
+
+IN_TRAINING = 3
+"""Numbers in memory for each weight: itself, its gradient and its momentum."""
 
 
 SOME_DROPOUT = 0.05
@@ -115,7 +118,7 @@ class Job:
     def supernet(self) -> tuple[nn.Module, Conversion]:
         """A fresh supernet, always with the same weights, and what became of each convolution."""
         topology = replace(self.topology, width=self.config.search_width or self.config.width)
-        sample = self.data.train.batch(np.arange(2)).x
+        sample = torch.zeros(2, self.data.spec.channels, *self.data.spec.spatial_shape)
         assert self.config.space is not None
         with self._seeded("supernet"):
             backbone = topology.build_for_search(self.data.spec)
@@ -168,10 +171,14 @@ class Job:
                 )
         return {name: need.micro_batch for name, need in needs.items()}
 
+    def _limit(self, free: int) -> tuple[int, str]:
+        """What a training step may take, in bytes and in words."""
+        least = min(free, self.config.memory_bytes or free)
+        return least, f"{describe_bytes(least)} that are {'free' if least == free else 'allowed'}"
+
     def _weigh(self, phase: Phase, free: int, measure: bool) -> Need:
-        device, allowed = self.session.device, self.config.memory_bytes
-        least = free if allowed is None else min(free, allowed)
-        limit = f"{describe_bytes(least)} that are {'free' if least == free else 'allowed'}"
+        device = self.session.device
+        least, limit = self._limit(free)
         largest = min(self.batch_size, len(self.data.development))
         try:
             memory = count_step(phase, device)
@@ -194,18 +201,37 @@ class Job:
         micro_batch = self.batch_size if micro_batch == largest else micro_batch
         return Need(memory.peak_bytes(largest), limit, micro_batch)
 
+    def _refuse_too_large(self) -> None:
+        """Raise where the weights alone do not fit; the networks are built without them to find that out."""
+        networks, largest = {}, self.given_architecture
+        with torch.device("meta"):
+            if largest is None:
+                networks["search"], conversion = self.supernet()
+                largest = _largest(conversion)
+            networks |= {"derived": self.network(largest), "backbone": self.network(None)}
+        least, limit = self._limit(free_bytes(self.session.device))
+        for name, network in networks.items():
+            size = IN_TRAINING * sum(parameter.nbytes for parameter in network.parameters())
+            if size > least:
+                raise NotEnoughMemoryError(
+                    f"the weights of {NETWORKS[name]}, their gradients and momentum would take "
+                    f"{describe_bytes(size)}, of {limit}; {HELPS}"
+                )
+
     def _sample_phases(self) -> dict[str, Phase]:
         """A phase of each network, to take a few steps of; the derived one is the largest there may be.
 
         They have dropout, as the recipes to try may.
         """
+        self._refuse_too_large()
         train, loss, config = self.data.train, self.loss, self.config
         phases = {}
         largest = self.given_architecture
         if largest is None:
             supernet, conversion = self.supernet()
             largest = _largest(conversion)
-            self._use_plan(supernet, self._plan(supernet, conversion))
+            saved = self.session.run.read("plan.json", default=None)
+            self._use_plan(supernet, self._plan(supernet, conversion) if saved is None else saved)
             phases["search"] = search_phase(
                 supernet, train, loss, config.search, epochs=1, batch_size=self.batch_size, seed=0
             )
@@ -260,8 +286,7 @@ class Job:
         if attempts == ATTEMPTS:
             self._tell_conversion(conversion)
         plan = self.session.run.remember("plan.json", lambda: self._plan(supernet, conversion))
-        with damage_named(self.session.run.folder / "plan.json"):
-            self._use_plan(supernet, plan)
+        self._use_plan(supernet, plan)
         config = self.config.search
         slower = 10.0 ** (attempts - ATTEMPTS)
         config = replace(
@@ -287,10 +312,11 @@ class Job:
         )
 
     def _use_plan(self, supernet: nn.Module, plan: dict[str, str]) -> None:
-        for name, layer in mixtures(supernet).items():
-            if plan[name] not in STRATEGIES:
-                raise ValueError(f"no strategy {plan[name]!r}")
-            layer.strategy = plan[name]
+        with damage_named(self.session.run.folder / "plan.json"):
+            for name, layer in mixtures(supernet).items():
+                if plan[name] not in STRATEGIES:
+                    raise ValueError(f"no strategy {plan[name]!r}")
+                layer.strategy = plan[name]
 
     def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
         """The study over recipes for the derived network."""
@@ -379,9 +405,10 @@ def workspace(source: Any, options: Options, out: Path | str | None, reporter: R
         # Built once before the run directory is, so that settings that cannot work leave nothing behind.
         session = Session(run=None, reporter=reporter, device=device)  # type: ignore[arg-type]
         job = Job(data, options, session, config, started)
-        job.network(options.architecture)
-        if options.architecture is None:
-            job.supernet()
+        with torch.device("meta"):  # weights take memory, and there may be too many
+            job.network(options.architecture)
+            if options.architecture is None:
+                job.supernet()
         try:
             torch.set_num_threads(options.threads or threads_before)
             with Run(Path(out or scratch), settings) as run:

@@ -68,6 +68,8 @@ class Options:
     """How `auto` finds out: `measure` times strategies of similar cost, `model` never does."""
     separable: bool | None = None
     """Depthwise mixtures where inputs equal outputs, as in the authors' code."""
+    search_learning_rate: float | None = None
+    """Of the weights in the search; the architecture parameters have half of it, as in the presets."""
     batch_size: int | None = None
     """Samples of a training step."""
     learning_rate: float | None = None
@@ -148,7 +150,10 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
 
 def _search(options: Options, preset: SearchConfig) -> SearchConfig:
     separable = preset.separable if options.separable is None else options.separable
-    return replace(preset, separable=separable, strategy=options.strategy, plan=options.plan)
+    search = replace(preset, separable=separable, strategy=options.strategy, plan=options.plan)
+    if (rate := options.search_learning_rate) is None:
+        return search
+    return replace(search, learning_rate=rate, arch_learning_rate=rate / 2)
 
 
 def _widths(options: Options, config: FitConfig) -> tuple[int | None, int | None]:

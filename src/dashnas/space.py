@@ -14,6 +14,10 @@ PerAxis = int | tuple[int, ...]
 """One value for every spatial axis, or a tuple with one value for each of them."""
 
 
+MOST_SPAN = 10**7
+"""Largest kernel size times dilation, in samples: longer maps do not fit into memory."""
+
+
 def per_axis(value: PerAxis, spatial_dims: int) -> tuple[int, ...]:
     """The value of each axis.
 
@@ -32,7 +36,7 @@ class Candidate:
     """One choice for a convolution; values are kept as a plain int where all axes agree.
 
     Raises:
-        ConfigError: a kernel size that is even, negative or no integer; a dilation below 1.
+        ConfigError: a kernel size that is even, negative or no integer; a dilation below 1; a span beyond any data.
     """
 
     kernel_size: PerAxis
@@ -46,6 +50,12 @@ class Candidate:
         if even := [k for k in _values(self.kernel_size) if k % 2 == 0]:
             raise ConfigError(
                 f"kernel_size must be odd, so that padding is the same on both sides; got {even[0]}; try {even[0] + 1}"
+            )
+        span = max(_values(self.kernel_size)) * max(_values(self.dilation))
+        if span > MOST_SPAN:
+            raise ConfigError(
+                f"kernel_size {self.kernel_size} with dilation {self.dilation} spans {span} samples; at most "
+                f"{MOST_SPAN} are possible, and more than the data have are of no use"
             )
 
     def half_reach(self, spatial_dims: int) -> tuple[int, ...]:
@@ -92,8 +102,7 @@ class SearchSpace:
                     f"try {tuple(sorted({one for value in values for one in _values(value)}))}, or leave per_axis out"
                 )
             object.__setattr__(self, name, values)
-        for kernel_size in self.kernel_sizes:
-            Candidate(kernel_size)
+        self.candidates()
 
     def candidates(self) -> tuple[Candidate, ...]:
         """All pairs, kernel sizes in the outer loop and dilations in the inner one.

@@ -144,8 +144,13 @@ def test_the_searched_layers_are_the_eighteen_depthwise_ones(shape, dense, make_
         assert conv.in_channels == conv.out_channels == conv.groups == 2 * multiple
         assert (conv.kernel_size, conv.stride) == ((7, 7), (1, 1))
     assert {name.split(".")[0] for name in conversion.kept} == {"embeddings"}
-    with pytest.raises(ConversionError, match=r"depthwise; searched with depthwise=True"):
+    with pytest.raises(ConversionError, match="depthwise, and depthwise=False leaves these out"):
         find_searchable(network, SPACE, torch.zeros(1, 2, *shape), depthwise=False)
+
+
+def test_inside_a_larger_model_the_same_layers_are_searched(make_spec):
+    model = nn.Sequential(nn.Identity(), build_backbone("convnext", make_spec(32, 32), width=2))
+    assert list(mixtures(to_supernet(model, SPACE, torch.zeros(1, 2, 32, 32)))) == [f"1.{name}" for name, _ in SEARCHED]
 
 
 @pytest.mark.parametrize("dense", [False, True])

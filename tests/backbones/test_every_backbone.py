@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from dashnas.backbones import BACKBONES, build_backbone
+from dashnas.convert import to_supernet
+from dashnas.space import SearchSpace
 
 WIDTH = 4
 CASES = [
@@ -54,6 +56,16 @@ def test_logits_have_the_shape_of_the_targets_from_the_smallest_to_the_largest_i
             if max(shape) < 256:  # the large ones once only, for the time they take
                 assert network.train()(torch.randn(2, 2, *shape)).shape == (2, 3, *expected)
             assert network.eval()(torch.randn(1, 2, *shape)).shape == (1, 3, *expected)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@every_backbone
+def test_a_backbone_and_its_supernet_can_be_built_without_memory(name, options, dense, make_spec):
+    shape = {1: (40,), 2: (20, 24)}[BACKBONES[name].spatial_dims]
+    with torch.device("meta"):
+        backbone = build_backbone(name, make_spec(*shape, dense=dense), width=10**4, **{"for_search": True} | options)
+        supernet = to_supernet(backbone, SearchSpace(kernel_sizes=(9, 11), dilations=(1,)), torch.zeros(2, 2, *shape))
+    assert all(tensor.is_meta for tensor in (*supernet.parameters(), *supernet.buffers()))
 
 
 @pytest.mark.parametrize("channels", [1, 2, WIDTH, 2 * WIDTH])

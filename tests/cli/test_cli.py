@@ -34,6 +34,13 @@ def test_help_is_quick_because_torch_is_not_imported():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", ["dashnas", "dashnas.cli"])
+def test_python_runs_the_package_as_the_command(module):
+    done = subprocess.run([sys.executable, "-m", module, "show", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: dashnas show" in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [["fti"], ["fit"], ["show", "a", "b"], ["predict", "run", "new.npz"]])
 def test_wrong_usage_has_exit_code_2(arguments):
     result = dashnas(*arguments)
@@ -49,6 +56,7 @@ def test_wrong_usage_has_exit_code_2(arguments):
         (MemoryError(), "error: not enough memory; a smaller --batch-size or --width"),
         (torch.OutOfMemoryError("CUDA out of memory"), "error: not enough memory"),
         (RuntimeError("[...] DefaultCPUAllocator: can't allocate memory: you tried"), "error: not enough memory"),
+        (RuntimeError("Storage size calculation overflowed with sizes=[...]"), "error: not enough memory"),
     ],
 )
 def test_what_the_machine_lacks_is_told_without_a_traceback(error, message, monkeypatch):

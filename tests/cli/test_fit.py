@@ -124,7 +124,7 @@ def test_an_architecture_skips_the_search(data, finished, tmp_path):
 def test_options_reach_the_settings_of_the_run(data, tmp_path):
     options = (
         "--preset quick --seed 3 --metric macro_f1 --class-weights 0.5,1,2 --batch-size 8 "
-        "--learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 --separable "
+        "--learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 --separable --search-learning-rate 0.02 "
         "--validation-fraction 0.25 --test-fraction 0 --search-epochs 2 --tune-epochs 3 "
         "--target classes --backbone tcn --impute"
     )
@@ -137,6 +137,7 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     assert settings["batch_size"] == 8
     assert settings["backbone"] == "tcn"
     assert settings["search"]["separable"] is True
+    assert settings["search"]["learning_rate"] == 0.02
     assert settings["space"] == {"kernel_sizes": [3, 5], "dilations": [1, 2]}
     recipe = settings["recipe"]
     assert [recipe[n] for n in ("learning_rate", "weight_decay", "dropout")] == [0.05, 0.001, 0.1]
@@ -219,11 +220,18 @@ def test_a_dry_run_tells_the_memory_and_the_samples_at_once_as_json(data):
 
 
 def test_memory_that_is_not_enough_is_told_before_training(data, tmp_path):
-    result = dashnas("fit", data, "--out", tmp_path / "run", "--memory", "10kB", *SMALL)
+    result = dashnas("fit", data, "--out", tmp_path / "run", "--memory", "100kB", *SMALL)
     assert_refused(result, r"supernet would take about .* even with 2 samples at once, of 0 MB that are allowed")
     assert not (tmp_path / "run" / "events.jsonl").exists()
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
-    assert settings["memory_bytes"] == 10_000
+    assert settings["memory_bytes"] == 100_000
+
+
+@pytest.mark.parametrize("command", ["fit", "fit --dry-run", "search"])
+def test_kernels_that_do_not_fit_the_memory_are_told_before_they_are_made(command, data, tmp_path):
+    huge = ["--width=64", "--kernel-sizes=999999", "--dilations=1", "--memory=4GB", "--epochs=1", "--tune-trials=1"]
+    result = dashnas(*command.split(), data, "--out", tmp_path / "run", *huge)
+    assert_refused(result, r"the weights of the supernet, .* would take .* GB, of .*; .* smaller --kernel-sizes")
 
 
 @pytest.mark.parametrize(("size", "message"), [("lots", "cannot read 'lots' as a size"), ("0GB", "cannot read '0GB'")])

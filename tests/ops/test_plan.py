@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -47,12 +48,14 @@ def costs(monkeypatch):
 
 @pytest.fixture
 def times(monkeypatch):
-    """Milliseconds that timing finds; the list of what was timed."""
+    """Milliseconds that timing finds, or the error that ends it; the list of what was timed."""
     timed = []
 
     def pretend(**given):
         def time(name, load, dtype, device):
             timed.append((name, load.batch))
+            if isinstance(given[name], Exception):
+                raise given[name]
             return given[name]
 
         monkeypatch.setattr(plan, "time_strategy", time)
@@ -103,6 +106,70 @@ def test_what_another_process_measured_meanwhile_is_kept(costs, times, cache):
     choose(load_of((11,)), torch.float32, CPU)
     (file,) = (cache / "plans").iterdir()
     assert len(json.loads(file.read_text())) == 2
+
+
+OUT_OF_MEMORY = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+    RuntimeError("[enforce fail] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("[enforce fail] data. DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["MemoryError", "GPU", "CPU", "CPU elsewhere"])
+def test_a_strategy_that_does_not_fit_into_memory_is_not_taken_and_not_remembered(costs, times, cache, error):
+    costs(grouped=1.0, dft=1.1)
+    times(grouped=error, dft=3.0)
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
+    (file,) = (cache / "plans").iterdir()
+    assert list(json.loads(file.read_text()).values()) == [{"dft": 3.0}]
+
+
+def test_where_none_of_similar_cost_fits_the_others_are_timed_and_mixed_results_last_of_all(costs, times):
+    costs(grouped=1.0, dft=1.1, mixed_results=0.1)
+    full = MemoryError()
+    times(grouped=full, dft=full, fourier=5.0, mixed_weights=6.0)
+    assert choose(load_of((10,)), torch.float32, CPU) == "fourier"
+    timed = times(grouped=full, dft=full, fourier=full, mixed_weights=full, mixed_results=9.0)
+    assert choose(load_of((11,)), torch.float32, CPU) == "mixed_results"
+    assert [name for name, _ in timed[-5:]] == ["grouped", "dft", "mixed_weights", "fourier", "mixed_results"]
+
+
+def test_where_nothing_fits_the_model_decides_and_the_layer_itself_fails(costs, times, monkeypatch):
+    """So that a run can go on with fewer samples at once."""
+    costs(grouped=1.0, dft=1.1)
+    times(**dict.fromkeys(STRATEGIES, MemoryError()))
+    assert choose(load_of((10,)), torch.float32, CPU) == "grouped"
+    monkeypatch.setitem(STRATEGIES, "grouped", mock.Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        AggConv1d(4, 4, (Candidate(3), Candidate(5)))(torch.randn(8, 4, 10))
+
+
+def test_any_other_error_of_a_timed_strategy_passes(costs, times):
+    costs(grouped=1.0, dft=1.1)
+    times(grouped=RuntimeError("shapes"), dft=3.0)
+    with pytest.raises(RuntimeError, match="shapes"):
+        choose(load_of((10,)), torch.float32, CPU)
+
+
+@pytest.mark.parametrize("measure", [True, False])
+def test_mixed_results_is_not_taken_where_others_fit_however_cheap_it_is(costs, times, measure):
+    costs(grouped=1.0, dft=1.1, mixed_results=0.1)
+    timed = times(grouped=2.0, dft=3.0, mixed_results=1.0)
+    assert choose(load_of((10,)), torch.float32, CPU, measure=measure) == "grouped"
+    assert "mixed_results" not in dict(timed)
+
+
+def test_another_number_of_threads_has_a_choice_of_its_own(costs, times, monkeypatch):
+    costs(grouped=1.0, dft=1.1)
+    times(grouped=2.0, dft=1.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
+    times(grouped=1.0, dft=2.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert choose(load_of((10,)), torch.float32, CPU) == "grouped"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert choose(load_of((10,)), torch.float32, CPU) == "dft"
 
 
 @pytest.mark.parametrize("content", ["", "no json", "[1, 2]", "null"])

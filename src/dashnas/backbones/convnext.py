@@ -121,8 +121,6 @@ class ConvNeXt(nn.Module):
     first to the last; here it is the same for all.
     """
 
-    search_depthwise = True
-
     def __init__(
         self,
         in_channels: int,

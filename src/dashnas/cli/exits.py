@@ -55,7 +55,9 @@ class ExitCodes(TyperGroup):
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise _ends("not enough memory; a smaller --batch-size or --width needs less", USERS) from None
+            raise _ends(
+                "not enough memory; a smaller --batch-size or --width, or smaller --kernel-sizes need less", USERS
+            ) from None
         except KeyboardInterrupt:
             typer.echo(_how_to_go_on(ctx), err=True)
             raise typer.Exit(STOPPED) from None

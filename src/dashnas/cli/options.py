@@ -107,6 +107,9 @@ def read_options(
     official: Annotated[
         bool, _option(_NETWORK, "Keep the accidents of the authors' backbones, for published scores.", "--official")
     ] = False,
+    search_learning_rate: Annotated[
+        float | None, _option(_RECIPE, "Of the search's weights; architecture parameters have half of it.")
+    ] = None,
     batch_size: Annotated[int | None, _option(_RECIPE, "Samples of a training step.")] = None,
     learning_rate: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     weight_decay: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
@@ -150,6 +153,7 @@ def read_options(
         plan=plan,
         separable=separable,
         official=official,
+        search_learning_rate=search_learning_rate,
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,

@@ -25,6 +25,7 @@ _OF_SEARCH_AND_TUNING = (
     "strategy",
     "plan",
     "separable",
+    "search_learning_rate",
 )
 
 

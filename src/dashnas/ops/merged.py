@@ -186,11 +186,9 @@ def _opaque_forward(
 
 
 @_opaque_forward.register_fake
-def _(
-    x: Tensor, bank: Tensor, _m: Tensor, _k: Sequence[int], _d: Sequence[int], stride: Sequence[int], *_: Any
-) -> Tensor:
-    shape = (-(-length // step) for length, step in zip(x.shape[2:], stride, strict=True))
-    return x.new_empty(x.shape[0], bank.shape[1], *shape)
+def _(x: Tensor, bank: Tensor, mixture: Tensor, *others: Any) -> Tensor:
+    *flat, _ = others
+    return x.new_empty(x.shape[0], bank.shape[1], *_geometry(*flat).output_shape(tuple(x.shape[2:])))
 
 
 @torch.library.custom_op("dashnas::aggconv_backward", mutates_args=())

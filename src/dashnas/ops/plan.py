@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from dashnas.errors import StorageError
+from dashnas.errors import StorageError, is_out_of_memory
 from dashnas.ops.costs import Load, estimate
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.storage import atomic_file, cache_folder
@@ -24,7 +24,10 @@ PLANS = ("measure", "model")
 UNSURE = 2.0
 """Strategies that cost no more than this times the cheapest by the model are measured."""
 
-_chosen: dict[tuple[Load, torch.dtype, torch.device, bool], str] = {}
+LAST_RESORT = "mixed_results"
+"""Keeps a result of each candidate for the backward pass, so it is taken only where nothing else fits."""
+
+_chosen: dict[tuple[Load, torch.dtype, torch.device, int, bool], str] = {}
 
 
 def choose(load: Load, dtype: torch.dtype, device: torch.device, *, measure: bool = True) -> str:
@@ -37,32 +40,40 @@ def choose(load: Load, dtype: torch.dtype, device: torch.device, *, measure: boo
         device: of the input.
         measure: time the strategies between which the model cannot decide, a few forward and backward passes each.
             Times are kept in the user's cache folder, for each device, number of threads and version of PyTorch.
+            Where memory runs out in all of them the others are timed; where it does in every one, the model decides,
+            since the layer may still be computed on fewer samples.
 
     Returns:
         A name in `STRATEGIES`.
     """
     load = load.with_batch(2 ** math.ceil(math.log2(load.batch)))
-    key = (load, dtype, device, measure)
+    key = (load, dtype, device, torch.get_num_threads(), measure)
     if key not in _chosen:
-        costs = {name: estimate(name, load) for name in STRATEGIES}
+        costs = {name: estimate(name, load) for name in STRATEGIES if name != LAST_RESORT}
         close = [name for name, cost in costs.items() if cost <= UNSURE * min(costs.values())]
         if measure and len(close) > 1:
-            costs = _measured(close, load, dtype, device)
+            others = [name for name in costs if name not in close]
+            measured = (_measured(names, load, dtype, device) for names in (close, others, [LAST_RESORT]))
+            costs = next(filter(None, measured), costs)
         _chosen[key] = min(costs, key=lambda name: costs[name])
     return _chosen[key]
 
 
 def _measured(names: Sequence[str], load: Load, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
-    """Milliseconds of each strategy, from the cache where they are known."""
+    """Milliseconds of each strategy that fits into memory, from the cache where they are known."""
     path = _cache_path(device)
     known = _read(path)
     entry = known.setdefault(f"{load} {str(dtype).removeprefix('torch.')}", {})
     missing = [name for name in names if name not in entry]
     for name in missing:
-        entry[name] = round(time_strategy(name, load, dtype, device), 4)
+        try:
+            entry[name] = round(time_strategy(name, load, dtype, device), 4)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
     if missing:
         _write(path, known)
-    return {name: entry[name] for name in names}
+    return {name: entry[name] for name in names if name in entry}
 
 
 def time_strategy(

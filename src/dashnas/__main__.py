@@ -1,0 +1,5 @@
+"""`python -m dashnas`, for where the script is not on the path."""
+
+from dashnas.cli import main
+
+main()
