@@ -7,7 +7,8 @@ has a thousand: heads are cheap, and the random data hold each class twice.
 
 Steps are measured as in supernet_step.py, in turns, and memory as in memory.py; the paper has seconds for 4096 images
 on four V100 GPUs, which here are a step's times 4096 / batch. `mixed_results` and `mixed_weights`, the other lines of
-the table, need a fast device or much patience: give them as strategies.
+the table, need a fast device or much patience: give them as strategies. Two pairs of steps are few, but a search step
+of WRN-16-4 takes a minute on two CPU cores.
 
     python benchmarks/table8.py
     python benchmarks/table8.py --quick                                   # 64 x 64, without WRN-16-4; saves nothing
