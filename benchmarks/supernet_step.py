@@ -42,6 +42,8 @@ class Shape:
     batch: int
     space: SearchSpace
     width: int
+    backbone: str | None = None
+    """None is the paper's for signals or images."""
 
 
 IMAGES, SIGNALS = SearchSpace.for_dims(2), SearchSpace.for_dims(1)
@@ -65,8 +67,8 @@ SHAPES = {
 QUICK = ("cifar100", "deepsea", "satellite", "darcy")
 
 
-def phases(shape: Shape, *, separable: bool, strategy: str) -> tuple[Phase, Phase, int]:
-    """Plain training and search of one backbone on random data; and the number of candidates."""
+def phases(shape: Shape, *, separable: bool, strategy: str, plan: str = "measure") -> tuple[Phase, Phase]:
+    """Plain training and search of one backbone on random data."""
     rng = np.random.default_rng(0)
     samples = 2 * max(shape.batch, shape.outputs)
     x = rng.standard_normal((samples, shape.channels, *shape.spatial), dtype=np.float32)
@@ -80,19 +82,21 @@ def phases(shape: Shape, *, separable: bool, strategy: str) -> tuple[Phase, Phas
     data = prepare(arrays, DataConfig(target=shape.kind), seed=0)
     loss = make_loss(data.spec, data.normaliser, metric_name=get_metric(None, shape.kind).name)
     torch.manual_seed(0)
-    backbone = build_backbone(None, data.spec, width=shape.width, for_search=True)
-    config = SearchConfig(separable=separable, strategy=strategy, drop_beyond_map=False)
+    backbone = build_backbone(shape.backbone, data.spec, width=shape.width, for_search=True)
+    config = SearchConfig(separable=separable, strategy=strategy, plan=plan, drop_beyond_map=False)
     supernet, _ = make_supernet(backbone, shape.space, data.train.batch(np.arange(2)).x, config)
     settings = {"epochs": 1, "batch_size": shape.batch, "seed": 0}
     plain = retrain_phase("plain", backbone, data.train, loss, Recipe(), RetrainConfig(), **settings)
     search = search_phase(supernet, data.train, loss, config, **settings)
-    return plain, search, len(shape.space.candidates())
+    return plain, search
 
 
-def measure(task: str, *, separable: bool, strategy: str, pairs: int, device: torch.device) -> dict[str, Any]:
+def measure(
+    task: str, shape: Shape, *, separable: bool, strategy: str, pairs: int, device: torch.device
+) -> dict[str, Any]:
     """Medians of interleaved steps of one task."""
-    plain, search, candidates = phases(SHAPES[task], separable=separable, strategy=strategy)
-    indices = np.arange(SHAPES[task].batch)
+    plain, search = phases(shape, separable=separable, strategy=strategy)
+    indices = np.arange(shape.batch)
     seconds: dict[str, list[float]] = {"plain": [], "search": []}
     for _ in range(pairs + 1):
         for name, phase in (("plain", plain), ("search", search)):
@@ -103,8 +107,8 @@ def measure(task: str, *, separable: bool, strategy: str, pairs: int, device: to
     of_plain, of_search = seconds["plain"][1:], seconds["search"][1:]  # the first ones warm up
     return {
         "task": task,
-        "batch": SHAPES[task].batch,
-        "candidates": candidates,
+        "batch": shape.batch,
+        "candidates": len(shape.space.candidates()),
         "separable": separable,
         "strategy": strategy,
         "ratio": round(statistics.median(s / p for s, p in zip(of_search, of_plain, strict=True)), 2),
@@ -153,7 +157,14 @@ def main() -> None:
     tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else tuple(SHAPES)
     pairs = arguments.pairs or (3 if arguments.quick else 7)
     rows = [
-        measure(task, separable=separable, strategy=arguments.strategy, pairs=pairs, device=arguments.device)
+        measure(
+            task,
+            SHAPES[task],
+            separable=separable,
+            strategy=arguments.strategy,
+            pairs=pairs,
+            device=arguments.device,
+        )
         for separable in ((False,) if arguments.quick else (False, True))
         for task in tasks
     ]

@@ -12,9 +12,9 @@ from typing import Self
 
 from scipy.fft import next_fast_len
 
-from dashnas.ops.dft import SHORT_SIGNAL, factors
+from dashnas.ops.dft import SHORT_SIGNAL, factors, smallest_period
 from dashnas.ops.direct import Grouped, MixedWeights
-from dashnas.ops.geometry import Geometry
+from dashnas.ops.geometry import Geometry, stride_phases
 
 CONVOLUTION = 1.0
 """A multiplication in a convolution of the library."""
@@ -96,67 +96,49 @@ def _merging(load: Load) -> float:
 
 
 def _dft(load: Load) -> float:
-    period = _period(load)
+    shape, period = load.geometry.output_shape(load.map_shape), smallest_period(load.geometry, load.map_shape)
     if len(period) == 2:
         frequencies = (period[0] // 2 + 1) * period[1]
-        return _spectral(load, frequencies, lambda places: _in_two_steps(places, period), kernels=None)
+        return _spectral(load, frequencies, _in_two_steps(shape, period), lambda taps: _in_two_steps(taps, period))
     if period[0] <= SHORT_SIGNAL:
         frequencies = period[0] // 2 + 1
-        return _spectral(load, frequencies, lambda places: _in_one_step(places[0], frequencies), kernels=None)
-    first, second = factors(load.map_shape[0], period[0], load.geometry.stride[0])
+        return _spectral(
+            load, frequencies, _in_one_step(shape[0], frequencies), lambda taps: _in_one_step(taps[0], frequencies)
+        )
+    first, second = factors(shape[0], period[0])
     frequencies = (first // 2 + 1) * second
-
-    def of_maps(places: tuple[int, ...]) -> float:
-        return _in_two_steps((math.ceil(places[0] / second), second), (first, second))
-
-    return _spectral(load, frequencies, of_maps, kernels=lambda places: _in_one_step(places[0], frequencies))
+    of_maps = _in_two_steps((math.ceil(shape[0] / second), second), (first, second))
+    return _spectral(load, frequencies, of_maps, lambda taps: _in_one_step(taps[0], frequencies))
 
 
 def _fourier(load: Load) -> float:
-    period = tuple(next_fast_len(length, real=True) for length in _period(load))
+    period = tuple(next_fast_len(n, real=True) for n in smallest_period(load.geometry, load.map_shape))
     frequencies = (period[0] // 2 + 1) * prod(period[1:])
-
-    def of_maps(places: tuple[int, ...]) -> float:
-        return float(BUTTERFLY * prod(period) * math.log2(prod(period) + 1) + 6 * TOUCH * 2 * frequencies)
-
-    def of_kernels(places: tuple[int, ...]) -> float:
-        return _in_two_steps(places, period) if len(period) == 2 else _in_one_step(places[0], frequencies)
-
-    return _spectral(load, frequencies, of_maps, kernels=of_kernels)
+    of_maps = BUTTERFLY * prod(period) * math.log2(prod(period) + 1) + 6 * TOUCH * 2 * frequencies
+    if len(period) == 2:
+        return _spectral(load, frequencies, of_maps, lambda taps: _in_two_steps(taps, period))
+    return _spectral(load, frequencies, of_maps, lambda taps: _in_one_step(taps[0], frequencies))
 
 
-def _spectral(
-    load: Load,
-    frequencies: int,
-    maps: Callable[[tuple[int, ...]], float],
-    kernels: Callable[[tuple[int, ...]], float] | None,
-) -> float:
+def _spectral(load: Load, frequencies: int, of_map: float, of_kernel: Callable[[tuple[int, ...]], float]) -> float:
     """Transforms of all columns, as often as they are made or taken back, and the products over the channels."""
-    geometry = load.geometry
-    taps = tuple(map(len, geometry.offsets(load.map_shape)))
-    transforms = (
-        3 * load.batch * load.in_channels * maps(load.map_shape)
-        + 2 * load.batch * load.out_channels * maps(geometry.output_shape(load.map_shape))
-        + 3 * load.pairs * (kernels or maps)(taps)
-    )
-    products = 3 * frequencies * load.batch * load.pairs * (4 if geometry.groups == 1 else 4 * TOUCH)
-    columns = load.batch * (3 * load.in_channels + 2 * load.out_channels) + 3 * load.pairs
-    touched = 2 * frequencies * columns
+    phases = stride_phases(load.geometry, load.map_shape)
+    maps = load.batch * (3 * load.in_channels * len(phases) + 2 * load.out_channels)
+    kernels = 3 * load.pairs * len(phases)
+    transforms = maps * of_map + 3 * load.pairs * sum(of_kernel(tuple(map(len, phase.offsets))) for phase in phases)
+    per_product = 4 if load.geometry.groups == 1 else 4 * TOUCH
+    products = 3 * frequencies * load.batch * load.pairs * len(phases) * per_product
+    touched = 2 * frequencies * (maps + kernels)
     return transforms + products + 2 * TOUCH * touched + _merging(load) + 60 * CALL
 
 
 def _in_one_step(places: int, frequencies: int) -> float:
-    return 2 * frequencies * places
+    return 2.0 * frequencies * places
 
 
 def _in_two_steps(places: tuple[int, ...], period: tuple[int, ...]) -> float:
     rows = period[0] // 2 + 1
     return 2 * rows * places[0] * places[1] + 4 * rows * period[1] * places[1] + 2 * TOUCH * 2 * rows * places[1]
-
-
-def _period(load: Load) -> tuple[int, ...]:
-    reach = load.geometry.reach(load.map_shape)
-    return tuple(length + r for length, r in zip(load.map_shape, reach, strict=True))
 
 
 _COSTS: dict[str, Callable[[Load], float]] = {

@@ -197,7 +197,8 @@ def _join(phases: Sequence[Tensor], x: Tensor, geometry: Geometry) -> Tensor:
     for values, phase in zip(phases, stride_phases(geometry, map_shape), strict=True):
         place = joined[_places(phase, geometry)]
         maps = values.view(*x.shape[:2], *geometry.output_shape(map_shape))
-        place.copy_(maps[..., *(slice(n) for n in place.shape[2:])])
+        data: tuple[Any, ...] = (..., *map(slice, place.shape[2:]))
+        place.copy_(maps[data])
     return joined
 
 
