@@ -184,7 +184,7 @@ def _split(x: Tensor, geometry: Geometry) -> list[Tensor]:
     for phase in stride_phases(geometry, map_shape):
         part = x[_places(phase, geometry)]
         missing = [n - m for n, m in zip(geometry.output_shape(map_shape), part.shape[2:], strict=True)]
-        parts.append(F.pad(part, [n for m in reversed(missing) for n in (0, m)]))
+        parts.append(F.pad(part, [n for m in reversed(missing) for n in (0, m)]) if any(missing) else part)
     return parts
 
 
