@@ -87,17 +87,13 @@ FIGURE_2 = [Point(2, 1000, multi_scale(c, c)) for c in range(1, 8)]
 FIGURE_3 = [Point(3, 2**power, multi_scale(5, 5)) for power in range(5, 14)]
 
 
-class Layer(nn.Sequential):
-    """A network of one convolution, which is searched also where it is depthwise."""
-
-    search_depthwise = True
-
-
 def backbone(point: Point) -> tuple[nn.Module, Tensor]:
     """The plain network and an input."""
     if point.unit == "layer":
         groups = WIDTH if point.mixtures == "depthwise" else 1
-        return Layer(nn.Conv1d(WIDTH, WIDTH, 5, padding=2, groups=groups)), torch.randn(BATCH, WIDTH, point.length)
+        return nn.Sequential(nn.Conv1d(WIDTH, WIDTH, 5, padding=2, groups=groups)), torch.randn(
+            BATCH, WIDTH, point.length
+        )
     spec = DataSpec(channels=1, spatial_shape=(point.length,), target_kind=TargetKind.CLASSES, outputs=10)
     return build_backbone("resnet1d", spec, width=WIDTH), torch.randn(BATCH, 1, point.length)
 

@@ -2,7 +2,8 @@
 
 A forward and a backward pass, the search space of the paper (16 candidates in 2-D, 20 in 1-D), full convolutions. The
 plain convolution is 3x3, in 1-D it has 5 taps. A strategy and the plain convolution take turns in one process; the
-ratio is the median over pairs. `auto` is what the planner chose, by its model alone and with measurements.
+ratio is the median over pairs. `auto` is what the planner chose, by its model alone and with measurements. What the
+model puts at more than fifty times the cheapest is not measured: a pass can take minutes.
 
     python benchmarks/operator.py              # all shapes and strategies
     python benchmarks/operator.py --quick      # three shapes, no mixed_results; saves nothing
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from _report import RESULTS, markdown, provenance, write_csv
 
 from dashnas.ops import STRATEGIES, aggconv
-from dashnas.ops.costs import Load
+from dashnas.ops.costs import Load, estimate
 from dashnas.ops.geometry import Geometry
 from dashnas.ops.plan import choose
 from dashnas.space import SearchSpace, per_axis
@@ -39,8 +40,10 @@ SHAPES = [
 ]
 """(batch, channels, map), the layers that searches on the ten tasks of NAS-Bench-360 are made of, and a larger map."""
 QUICK = [(64, 64, (8, 8)), (256, 64, (46,)), (64, 16, (32, 32))]
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 15.0
 """No further pair is begun after this time."""
+HOPELESS = 50.0
+"""Strategies that cost more than this times the cheapest by the model are left out."""
 
 
 def layer(batch: int, channels: int, spatial: tuple[int, ...]) -> Load:
@@ -114,6 +117,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for shape in shapes:
         mine = {row["strategy"]: row for row in rows if (row["batch"], row["channels"], row["map"]) == shape}
         first = next(iter(mine.values()))
+        fastest = min(row["ratio"] for row in mine.values())
         lines.append(
             [
                 ", ".join(map(str, shape)),
@@ -121,9 +125,10 @@ def table(rows: list[dict[str, Any]]) -> str:
                 *(f"{mine[name]['ratio']:.1f}" if name in mine else "-" for name in names),
                 first["model"],
                 first["auto"],
+                f"{mine[first['auto']]['ratio'] / fastest:.2f}" if first["auto"] in mine else "-",
             ]
         )
-    return markdown(["batch, channels, map", "plain, ms", *names, "by the model", "auto"], lines)
+    return markdown(["batch, channels, map", "plain, ms", *names, "by the model", "auto", "auto / fastest"], lines)
 
 
 def main() -> None:
@@ -147,7 +152,9 @@ def main() -> None:
             "auto": choose(load, torch.float32, arguments.device),
         }
         pairs = 3 if arguments.quick else arguments.pairs
-        rows += [measure(load, name, pairs, arguments.device) | chosen for name in names]
+        costs = {name: estimate(name, load) for name in names}
+        hopeful = [name for name in names if costs[name] <= HOPELESS * min(costs.values())]
+        rows += [measure(load, name, pairs, arguments.device) | chosen for name in hopeful]
     print(json.dumps({"rows": rows}) if arguments.json else table(rows))
     if not arguments.quick:
         name = "operator" if arguments.device.type == "cpu" else f"operator_{arguments.device.type}"
