@@ -94,7 +94,7 @@ def stride_phases(geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[Phase
         for offset in offsets:
             if abs(offset // stride) < length:
                 starts[offset % stride] = (*starts.get(offset % stride, ()), offset)
-        per_axis.append(list(starts.items()))
+        per_axis.append(sorted(starts.items()))
     return tuple(Phase(*zip(*axes, strict=True)) for axes in product(*per_axis))
 
 
