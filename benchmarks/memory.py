@@ -28,6 +28,7 @@ from supernet_step import QUICK, SHAPES, Shape, phases
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from dashnas.errors import is_out_of_memory
 from dashnas.training import take_step
 
 KINDS = ("saved", "state", "peak")
@@ -119,7 +120,9 @@ def in_fresh_process(*arguments: Any) -> dict[str, int]:
     with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
         try:
             return pool.submit(step_memory, *arguments).result()
-        except (BrokenProcessPool, MemoryError, torch.OutOfMemoryError):
+        except (BrokenProcessPool, MemoryError, RuntimeError) as error:
+            if not isinstance(error, BrokenProcessPool) and not is_out_of_memory(error):
+                raise
             return {}
 
 

@@ -1,4 +1,4 @@
-"""Runs strategies.py: each way to compute a layer of candidates against one plain convolution.
+"""Runs _strategies.py: each way to compute a layer of candidates against one plain convolution.
 
 This file has the name of a module of the standard library, which the scripts of this folder find here first; they are
 given the real one.
@@ -13,6 +13,6 @@ import operator  # noqa: E402, F401
 sys.path.insert(0, folder)
 
 if __name__ == "__main__":
-    from strategies import main
+    from _strategies import main
 
     main()

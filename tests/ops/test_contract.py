@@ -84,6 +84,7 @@ CASES = {
     "1-D, long": Case(candidates=square(1, (3, 7, 11), (1, 3, 15)), map_shape=(331,)),
     "1-D, long, stride 2": Case(candidates=ALONG_1D, map_shape=(251,), stride=2),
     "1-D, long, stride 3": Case(candidates=ALONG_1D, map_shape=(250,), stride=3),
+    "1-D, long, in pieces of unequal length, stride 2": Case(candidates=ALONG_1D, map_shape=(663,), stride=2),
     "1-D, stride longer than the map": Case(candidates=ALONG_1D, map_shape=(2,), stride=3),
     "1-D, more outputs than inputs": Case(candidates=ALONG_1D, map_shape=(20,), in_channels=2, out_channels=5),
     "1-D, fewer outputs than inputs": Case(candidates=ALONG_1D, map_shape=(20,), in_channels=5, out_channels=1),
@@ -108,6 +109,14 @@ CASES = {
     "2-D, odd map, stride 2": Case(candidates=ALONG_2D, map_shape=(11, 9), stride=2),
     "2-D, a stride per axis": Case(candidates=ALONG_2D, map_shape=(11, 10), stride=(1, 3)),
     "2-D, stride 3": Case(candidates=ALONG_2D, map_shape=(11, 10), stride=3),
+    "2-D, stride longer than the map along one axis": Case(candidates=ALONG_2D, map_shape=(2, 9), stride=3),
+    "2-D, stride 2, crosses that meet no odd row and column at once": Case(
+        candidates=(((1, 3), (1, 1)), ((3, 1), (1, 1))), map_shape=(9, 8), stride=2
+    ),
+    "2-D, stride 2, channels last": Case(candidates=ALONG_2D, map_shape=(9, 8), stride=2, layout="channels_last"),
+    "2-D, groups, stride 2": Case(
+        candidates=ALONG_2D, map_shape=(9, 8), in_channels=4, out_channels=6, groups=2, stride=2
+    ),
     "2-D, other outputs than inputs": Case(candidates=ALONG_2D, map_shape=(9, 8), in_channels=2, out_channels=5),
     "2-D, groups": Case(candidates=ALONG_2D, map_shape=(9, 8), in_channels=4, out_channels=6, groups=2),
     "2-D, depthwise": Case(candidates=ALONG_2D, map_shape=(9, 8), groups=3),
@@ -217,6 +226,45 @@ def test_result_and_all_gradients_are_those_of_mixed_results(strategy, case, dty
     assert {name: t.shape for name, t in actual.items()} == {name: t.shape for name, t in expected.items()}
     errors = {name: relative_error(actual[name], expected[name]) for name in expected}
     assert {name: error for name, error in errors.items() if not error <= tolerance} == {}
+
+
+@every_case
+@pytest.mark.parametrize("strategy", ["fourier", "dft"])
+def test_a_spectrum_made_row_by_row_gives_the_same(strategy, case, monkeypatch):
+    monkeypatch.setattr("dashnas.ops.spectral.PART_ELEMENTS", 1)
+    inputs, expected = inputs_and_expected(case)
+    actual = with_gradients(functools.partial(run, strategy, case), expected["result"], *inputs)
+    assert max(relative_error(actual[name], expected[name]) for name in expected) <= 1e-9
+
+
+@every_case
+@pytest.mark.parametrize("strategy", ["fourier", "dft"])
+def test_result_and_gradient_of_the_input_lie_contiguously(strategy, case):
+    inputs, expected = inputs_and_expected(case)
+    actual = with_gradients(functools.partial(run, strategy, case), expected["result"], *inputs)
+    assert actual["result"].is_contiguous()
+    assert actual["gradient of x"].is_contiguous()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("map_shape", [(20,), (331,), (9, 8)])
+@every_strategy
+def test_an_input_without_gradient_leaves_those_of_the_kernels_as_they_are(strategy, map_shape, stride):
+    case = Case(candidates=square(len(map_shape), (3, 5), (1, 2)), map_shape=map_shape, stride=stride)
+    (x, kernels, mixture), expected = inputs_and_expected(case)
+    kernels = [kernel.clone().requires_grad_() for kernel in kernels]
+    gradients = torch.autograd.grad(run(strategy, case, x, kernels, mixture), kernels, expected["result"])
+    for i, gradient in enumerate(gradients):
+        torch.testing.assert_close(gradient, expected[f"gradient of kernel {i}"])
+
+
+@every_strategy
+def test_kernels_of_another_precision_are_converted(strategy):
+    case = CASES["2-D, even map"]
+    (x, kernels, mixture), expected = inputs_and_expected(case)
+    result = run(strategy, case, x, [kernel.float() for kernel in kernels], mixture.float())
+    assert result.dtype == torch.float64
+    assert relative_error(result, expected["result"]) <= 1e-4
 
 
 @every_case

@@ -10,18 +10,24 @@ def phases_of(sizes, dilations, stride, map_shape):
 
 
 def test_without_a_stride_the_map_is_its_only_phase():
-    assert phases_of([(3,), (3,)], [(1,), (3,)], (1,), (10,)) == (Phase((0,), ((-3, -1, 0, 1, 3),)),)
+    offsets = ((-3, -1, 0, 1, 3),)
+    assert phases_of([(3,), (3,)], [(1,), (3,)], (1,), (10,)) == (Phase((0,), offsets, offsets),)
 
 
 def test_a_stride_of_two_parts_even_from_odd_taps():
     even, odd = phases_of([(5,)], [(1,)], (2,), (10,))
-    assert (even, even.steps((2,))) == (Phase((0,), ((-2, 0, 2),)), ((-1, 0, 1),))
-    assert (odd, odd.steps((2,))) == (Phase((1,), ((-1, 1),)), ((-1, 0),))
+    assert even == Phase(start=(0,), offsets=((-2, 0, 2),), steps=((-1, 0, 1),))
+    assert odd == Phase(start=(1,), offsets=((-1, 1),), steps=((-1, 0),))
 
 
 def test_starts_without_taps_are_no_phases():
     assert [phase.start for phase in phases_of([(3,)], [(2,)], (2,), (10,))] == [(0,)]
     assert [phase.start for phase in phases_of([(1, 3)], [(1, 1)], (2, 2), (10, 10))] == [(0, 0), (0, 1)]
+
+
+def test_phases_that_no_candidate_meets_on_both_axes_at_once_are_left_out():
+    starts = {phase.start for phase in phases_of([(1, 3), (3, 1)], [(1, 1), (1, 1)], (2, 2), (9, 8))}
+    assert starts == {(0, 0), (0, 1), (1, 0)}
 
 
 def test_taps_whose_steps_leave_the_phase_are_left_out():
@@ -36,7 +42,7 @@ def test_phases_and_steps_name_every_meeting_of_output_and_input_once(stride):
     met = [
         (p, phase.start[0] + stride * (p + step))
         for phase in stride_phases(geometry, (length,))
-        for step in phase.steps((stride,))[0]
+        for step in phase.steps[0]
         for p in range(-(-length // stride))
         if p + step >= 0 and phase.start[0] + stride * (p + step) < length
     ]

@@ -64,6 +64,11 @@ def times(monkeypatch):
     return pretend
 
 
+def test_every_strategy_has_a_cost():
+    for name in STRATEGIES:
+        assert estimate(name, load_of((10,))) > 0
+
+
 def test_where_the_model_is_sure_nothing_is_timed(costs, times):
     costs(grouped=1.0, dft=2.1)
     timed = times()

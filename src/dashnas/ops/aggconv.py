@@ -24,7 +24,7 @@ def aggconv(x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry, strate
     library.
 
     Args:
-        x: (batch, in_channels, *spatial).
+        x: (batch, in_channels, *spatial), of at least one sample.
         bank: (num_taps, out_channels, in_channels // groups), the kernels as in `Geometry`.
         mixture: (num_candidates,), the weight of each candidate.
         geometry: kernel sizes and dilations of the candidates, stride and groups.

@@ -1,8 +1,7 @@
 """What a forward and a backward pass of each strategy cost, by counting: good enough to rank them.
 
 The unit is the time of one multiplication in a large matrix product. The weights of everything else against it are
-fitted to 33 layers on a CPU of two cores, where `dft` took 13 to 31 ns for a thousand units, `fourier` 20 to 60 and
-`grouped` 8 to 45.
+from `benchmarks/costs.py` on a CPU of two cores.
 """
 
 import math
@@ -49,6 +48,11 @@ class Load:
         """Pairs of an input and an output channel that are connected."""
         return self.in_channels * self.out_channels // self.geometry.groups
 
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel stands alone."""
+        return self.geometry.groups == self.in_channels == self.out_channels
+
     def __str__(self) -> str:
         """All of it in one line, as a key."""
         geometry = self.geometry
@@ -88,7 +92,7 @@ def _grouped(load: Load) -> float:
 
 def _convolution(load: Load, taps: int) -> float:
     outputs = prod(load.geometry.output_shape(load.map_shape)) * load.batch
-    weight = DEPTHWISE if load.geometry.groups > 1 else CONVOLUTION
+    weight = DEPTHWISE if load.is_depthwise else CONVOLUTION
     return float(weight * taps * outputs * load.pairs + CALL)
 
 
@@ -127,10 +131,10 @@ def _spectral(load: Load, frequencies: int, of_map: float, of_kernel: Callable[[
     maps = load.batch * (3 * load.in_channels * len(phases) + 2 * load.out_channels)
     kernels = 3 * load.pairs * len(phases)
     transforms = maps * of_map + 3 * load.pairs * sum(of_kernel(tuple(map(len, phase.offsets))) for phase in phases)
-    per_product = 4 if load.geometry.groups == 1 else 4 * TOUCH
+    per_product = 4 * TOUCH if load.is_depthwise else 4
     products = 3 * frequencies * load.batch * load.pairs * len(phases) * per_product
     touched = 2 * frequencies * (maps + kernels)
-    return transforms + products + 2 * TOUCH * touched + _merging(load) + 60 * CALL
+    return transforms + products + 2 * TOUCH * touched + _merging(load) + 60 * len(phases) * CALL
 
 
 def _in_one_step(places: int, frequencies: int) -> float:

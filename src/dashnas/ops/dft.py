@@ -103,11 +103,12 @@ class TwoStep:
         matrix = np.stack([np.cos(angles), -np.sin(angles)], axis=1)  # (num_rows, 2, first positions)
         self._first = _tensor(matrix.reshape(-1, self._num_first), dtype, device)
         self._first_back = _tensor((matrix * counts[:, None, None]).reshape(-1, self._num_first).T, dtype, device)
-        angles = np.broadcast_to(2 * np.pi * second, (self.num_rows, *second.shape[1:]))
-        cos, sin = np.cos(angles), np.sin(angles)  # (num_rows, row_length, second positions)
+        angles = 2 * np.pi * second
+        cos, sin = np.cos(angles), np.sin(angles)  # (num_rows or 1, row_length, second positions)
         # The real and the imaginary part of a complex product, from real and imaginary part side by side.
         matrix = np.stack([np.concatenate([cos, sin], axis=2), np.concatenate([-sin, cos], axis=2)], axis=2)
-        self._second = _tensor(matrix.reshape(self.num_rows, 2 * self.row_length, -1), dtype, device)
+        matrix = matrix.reshape(len(matrix), 2 * self.row_length, 2 * self._num_second)
+        self._second = _tensor(matrix, dtype, device).expand(self.num_rows, -1, -1)
 
     def begin(self, values: Tensor) -> Tensor:
         """(columns, positions) to its transform along the first axis, (num_rows, 2 * second positions, columns)."""
@@ -117,7 +118,7 @@ class TwoStep:
         if self._of_maps:
             cubes = values.view(columns, self._num_first, self._num_second)
             product = torch.bmm(self._first.expand(columns, -1, -1), cubes)
-            return product.view(columns, self.num_rows, -1).permute(1, 2, 0)
+            return product.view(columns, self.num_rows, 2 * self._num_second).permute(1, 2, 0)
         product = self._first @ values.t().view(self._num_first, -1)
         return product.view(self.num_rows, 2 * self._num_second, columns)
 
@@ -145,7 +146,7 @@ class TwoStep:
         if self._of_maps:
             rows = begun.permute(2, 0, 1).view(columns, 2 * self.num_rows, self._num_second)
             cubes = torch.bmm(self._first_back.expand(columns, -1, -1), rows)
-            return cubes.flatten(1)[:, : self._num_positions]
+            return cubes.flatten(1)[:, : self._num_positions].contiguous()
         values = self._first_back @ begun.view(2 * self.num_rows, -1)
         return values.view(-1, columns)[: self._num_positions].t()
 
@@ -175,7 +176,7 @@ def smallest_period(geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[int
     A circular correlation of this period equals the zero-padded one on the output: what wraps around comes from
     the zeros behind the data.
     """
-    steps = [phase.steps(geometry.stride) for phase in stride_phases(geometry, map_shape)]
+    steps = [phase.steps for phase in stride_phases(geometry, map_shape)]
     return tuple(
         length + max(abs(step) for phase in steps for step in phase[axis])
         for axis, length in enumerate(geometry.output_shape(map_shape))
@@ -191,7 +192,7 @@ def kernels_of_images(
 ) -> tuple[Transform, ...]:
     """Of kernels merged on their own places of an image, phase by phase."""
     return tuple(
-        _of_images([np.negative(steps) for steps in phase.steps(geometry.stride)], period, False, dtype, device)
+        _of_images([np.negative(steps) for steps in phase.steps], period, False, dtype, device)
         for phase in stride_phases(geometry, map_shape)
     )
 
@@ -201,7 +202,7 @@ def kernels_of_signals(
 ) -> tuple[Transform, ...]:
     """Of kernels merged on their own places of a signal, phase by phase; every row is one frequency."""
     return tuple(
-        _of_signals(np.negative(phase.steps(geometry.stride)[0]), period, False, dtype, device)
+        _of_signals(np.negative(phase.steps[0]), period, False, dtype, device)
         for phase in stride_phases(geometry, map_shape)
     )
 
@@ -245,7 +246,7 @@ def _of_long_signals(
     first = _turns(first_frequencies, np.arange(math.ceil(length / num_second)), num_first)
     second = _turns(frequencies, np.arange(num_second), period)
     kernels = (
-        OneStep(_turns(frequencies, np.negative(phase.steps(geometry.stride)[0]), period), counts, False, dtype, device)
+        OneStep(_turns(frequencies, np.negative(phase.steps[0]), period), counts, False, dtype, device)
         for phase in stride_phases(geometry, map_shape)
     )
     return Transforms(TwoStep(first, second, counts, length, True, dtype, device), tuple(kernels))

@@ -16,13 +16,9 @@ class Phase(NamedTuple):
     start: tuple[int, ...]
     """The first position, per axis; below the stride."""
     offsets: Offsets
-    """Of the taps: start + stride * step for some steps."""
-
-    def steps(self, stride: tuple[int, ...]) -> Offsets:
-        """The offsets in positions of the phase."""
-        return tuple(
-            tuple(offset // step for offset in offsets) for offsets, step in zip(self.offsets, stride, strict=True)
-        )
+    """Of the taps: start + stride * step."""
+    steps: Offsets
+    """The same in positions of the phase."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +80,28 @@ def stride_phases(geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[Phase
     """The phases of a map that taps meet; with a stride of one, that is the map itself.
 
     A correlation with a stride is a sum of correlations without one, one for each phase: output p meets
-    position start + stride * (p + step) through the tap at start + stride * step.
+    position start + stride * (p + step) through the tap at start + stride * step. Phases without taps are left out.
     """
     per_axis = []
     for offsets, length, stride in zip(
         geometry.offsets(map_shape), geometry.output_shape(map_shape), geometry.stride, strict=True
     ):
-        starts: dict[int, tuple[int, ...]] = {}
-        for offset in offsets:
-            if abs(offset // stride) < length:
-                starts[offset % stride] = (*starts.get(offset % stride, ()), offset)
-        per_axis.append(sorted(starts.items()))
-    return tuple(Phase(*zip(*axes, strict=True)) for axes in product(*per_axis))
+        meeting = [offset for offset in offsets if abs(offset // stride) < length]
+        by_start = {start: [o for o in meeting if o % stride == start] for start in range(stride)}
+        per_axis.append(
+            [(start, tuple(found), tuple(o // stride for o in found)) for start, found in by_start.items() if found]
+        )
+    phases = (Phase(*zip(*axes, strict=True)) for axes in product(*per_axis))
+    return tuple(phase for phase in phases if _has_taps(geometry, phase))
+
+
+def _has_taps(geometry: Geometry, phase: Phase) -> bool:
+    """Whether some candidate has a tap on all axes at once."""
+    places = [set(offsets) for offsets in phase.offsets]
+    return any(
+        all(not found.isdisjoint(axis_offsets(*axis)) for found, *axis in zip(places, size, dilation, strict=True))
+        for size, dilation in zip(geometry.kernel_sizes, geometry.dilations, strict=True)
+    )
 
 
 def axis_offsets(kernel_size: int, dilation: int) -> list[int]:

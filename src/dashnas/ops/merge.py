@@ -51,17 +51,14 @@ def merge_backward(
 
     No tap may have a place on two grids.
     """
-    grad_bank: Tensor | None = None
-    grad_mixture = torch.zeros_like(mixture)
+    grad_bank, grad_mixture = torch.zeros_like(bank), torch.zeros_like(mixture)
     for grad, grid in zip(grads, grids, strict=True):
         layout = _layout(geometry, grid, bank.device)
         of_taps = grad.reshape(-1, *bank.shape[1:]).index_select(0, layout.places)
         products = torch.bmm(of_taps.flatten(1)[:, None], bank.index_select(0, layout.taps).flatten(1)[:, :, None])
         grad_mixture.index_add_(0, layout.owners, products.flatten().to(mixture.dtype))
         of_taps *= mixture[layout.owners, None, None]
-        grad_bank = torch.zeros_like(bank) if grad_bank is None else grad_bank
         grad_bank.index_copy_(0, layout.taps, of_taps)
-    assert grad_bank is not None
     return grad_bank, grad_mixture
 
 

@@ -21,6 +21,9 @@ AUTO = "auto"
 PLANS = ("measure", "model")
 """Whether strategies are timed where the model is unsure, or never."""
 
+OPERATORS = 2
+"""Goes up whenever a strategy becomes faster or slower, so that times of the old one are not used for the new."""
+
 UNSURE = 2.0
 """Strategies that cost no more than this times the cheapest by the model are measured."""
 
@@ -111,7 +114,7 @@ def time_strategy(
 
 def _cache_path(device: torch.device) -> Path:
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()}-{_cpu_name()}"
-    name = f"{processor}-{torch.get_num_threads()}threads-torch{torch.__version__}"
+    name = f"{processor}-{torch.get_num_threads()}threads-torch{torch.__version__}-operators{OPERATORS}"
     return cache_folder() / "plans" / ("".join(c if c.isalnum() or c in "-.+" else "_" for c in name) + ".json")
 
 

@@ -2,7 +2,7 @@
 
 By the convolution theorem the spectrum of the result is, frequency by frequency, the spectrum of the input times
 that of the merged kernel: a matrix product over the channels. Spectra are made and used up some frequencies at a
-time, so that neither those of the maps nor those of the kernels are ever held whole.
+time, so that they need not be held whole.
 
 Reference: Shen et al. 2022, Section 3.2.2, Equation 4.
 """
@@ -47,7 +47,7 @@ class Transform(Protocol):
         ...
 
     def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
-        """Add some rows of a spectrum, (frequencies, 2, columns)."""
+        """Use up some rows of a spectrum, (frequencies, 2, columns); each row is given once."""
         ...
 
     def finish(self, begun: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class Spectral:
     ) -> tuple[Tensor | None, list[Tensor]]:
         """The same products with the roles exchanged: correlations of the gradient."""
         transform, phases, taps = self._begin(x, kernels, geometry)
-        of_grad = _Analysis(transform, _rows_of_maps(grad), grad.shape[:2])
+        of_grad = _Analysis(transform, _rows_of_maps(grad, _wide(x)), grad.shape[:2])
         grad_phases = [_Synthesis(of_x.transform, of_x.shape) for of_x in phases if needs_grad_x]
         grad_taps = [_Synthesis(of_taps.transform, of_taps.shape) for of_taps in taps]
         for part in _parts(transform, phases[0].shape, taps[0].shape, of_grad.shape):
@@ -123,11 +123,11 @@ class Spectral:
         self, x: Tensor, kernels: Sequence[Tensor], geometry: Geometry
     ) -> tuple[Transform, list["_Analysis"], list["_Analysis"]]:
         """The transform of maps, and what both passes analyse: the phases of x and the taps of each."""
-        dtype = torch.promote_types(torch.float32, x.dtype)
+        dtype = _wide(x)
         maps, transforms = self._transforms(geometry, tuple(x.shape[2:]), dtype, x.device)
-        phases = [_Analysis(maps, _rows_of_maps(phase), x.shape[:2]) for phase in _split(x, geometry)]
+        phases = [_Analysis(maps, _rows_of_maps(phase, dtype), x.shape[:2]) for phase in _split(x, geometry)]
         taps = [
-            _Analysis(transform, _rows_of_kernel(kernel), kernel.shape[-2:])
+            _Analysis(transform, _rows_of_kernel(kernel, dtype), kernel.shape[-2:])
             for transform, kernel in zip(transforms, kernels, strict=True)
         ]
         return maps, phases, taps
@@ -162,19 +162,19 @@ class _Synthesis:
         return self._transform.finish(self._begun)
 
 
-def _rows_of_maps(maps: Tensor) -> Tensor:
+def _wide(x: Tensor) -> torch.dtype:
+    """Of the transforms of x."""
+    return torch.promote_types(torch.float32, x.dtype)
+
+
+def _rows_of_maps(maps: Tensor, dtype: torch.dtype) -> Tensor:
     """(batch, channels, *spatial) to (batch * channels, positions)."""
-    return _wide(maps).contiguous().flatten(2).flatten(0, 1)
+    return maps.to(dtype).contiguous().flatten(2).flatten(0, 1)
 
 
-def _rows_of_kernel(kernel: Tensor) -> Tensor:
+def _rows_of_kernel(kernel: Tensor, dtype: torch.dtype) -> Tensor:
     """(*taps, out, in) to (out * in, taps), a view."""
-    return _wide(kernel).flatten(-2).flatten(0, -2).t()
-
-
-def _wide(values: Tensor) -> Tensor:
-    """In the dtype of transforms."""
-    return values.to(torch.promote_types(torch.float32, values.dtype))
+    return kernel.to(dtype).flatten(-2).flatten(0, -2).t()
 
 
 def _split(x: Tensor, geometry: Geometry) -> list[Tensor]:
@@ -216,21 +216,21 @@ def _parts(transform: Transform, *shapes: Sequence[int]) -> Iterator[slice]:
 
 def _result(x: Tensor, kernel: Tensor, groups: int) -> Tensor:
     """Sum over the channels of each group: (f, 2, batch, in) and (f, 2, out, in // groups) to (f, 2, batch, out)."""
-    if _is_depthwise(kernel, groups):
+    if _is_depthwise(groups, x.shape[3], kernel.shape[2]):
         return _times(x, kernel.mT)
     return _by_group(_product, x.chunk(groups, 3), kernel.mT.chunk(groups, 3), 3)
 
 
 def _gradient_of_input(grad: Tensor, kernel: Tensor, groups: int) -> Tensor:
     """Sum over the outputs of each group: (f, 2, batch, out) and (f, 2, out, in // groups) to (f, 2, batch, in)."""
-    if _is_depthwise(kernel, groups):
+    if _is_depthwise(groups, kernel.shape[3] * groups, grad.shape[3]):
         return _times(grad, kernel.mT, conjugate=True)
     return _by_group(partial(_product, conjugate=True), grad.chunk(groups, 3), kernel.chunk(groups, 2), 3)
 
 
 def _gradient_of_kernel(grad: Tensor, x: Tensor, groups: int) -> Tensor:
     """Sum over the batch: (f, 2, batch, out) and (f, 2, batch, in) to (f, 2, out, in // groups)."""
-    if groups == grad.shape[3] == x.shape[3]:
+    if _is_depthwise(groups, x.shape[3], grad.shape[3]):
         return _times(grad, x, conjugate=True).sum(2)[..., None]
     return _by_group(_correlation, grad.chunk(groups, 3), x.chunk(groups, 3), 2)
 
@@ -243,9 +243,9 @@ def _by_group(
     return torch.cat(results, axis) if len(results) > 1 else results[0]
 
 
-def _is_depthwise(kernel: Tensor, groups: int) -> bool:
+def _is_depthwise(groups: int, inputs: int, outputs: int) -> bool:
     """Whether each channel stands alone, which makes products of matrices products of numbers."""
-    return kernel.shape[2:] == (groups, 1)
+    return groups == inputs == outputs
 
 
 def _product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:

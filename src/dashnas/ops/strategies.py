@@ -36,4 +36,4 @@ STRATEGIES: dict[str, Strategy] = {
     "fourier": Merged("fourier", Spectral(fft)),
     "dft": Merged("dft", Spectral(dft)),
 }
-"""Every strategy by name; a new one is one more line here, and the contract suite tests it."""
+"""Every strategy by name; a new one is one more line here and its cost in `costs`, and the contract suite tests it."""
