@@ -163,25 +163,23 @@ def main() -> None:
     arguments = parser.parse_args()
     tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else tuple(SHAPES)
     pairs = arguments.pairs or (3 if arguments.quick else 7)
-    rows = [
-        measure(
-            task,
-            SHAPES[task],
-            separable=separable,
-            strategy=arguments.strategy,
-            pairs=pairs,
-            device=arguments.device,
-        )
-        for separable in ((False,) if arguments.quick else (False, True))
-        for task in tasks
-    ]
+    settings = {"strategy": arguments.strategy, "pairs": pairs, "device": arguments.device}
+    about = "\n".join(provenance())
+    rows = []
+    for separable in (False,) if arguments.quick else (False, True):
+        for task in tasks:
+            rows.append(measure(task, SHAPES[task], separable=separable, **settings))
+            if not arguments.quick:  # after each row, since they take minutes
+                save(rows, about, arguments.device)
     print(json.dumps({"rows": rows}) if arguments.json else table(rows))
-    if not arguments.quick:
-        name = "supernet_step" if arguments.device.type == "cpu" else f"supernet_step_{arguments.device.type}"
-        write_csv(RESULTS / f"{name}.csv", rows)
-        about = "\n".join(provenance())
-        text = f"# A search step against a plain step\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
-        (RESULTS / f"{name}.md").write_text(text)
+
+
+def save(rows: list[dict[str, Any]], about: str, device: torch.device) -> None:
+    """Under `results/`."""
+    name = "supernet_step" if device.type == "cpu" else f"supernet_step_{device.type}"
+    write_csv(RESULTS / f"{name}.csv", rows)
+    text = f"# A search step against a plain step\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
+    (RESULTS / f"{name}.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def _grouped(load: Load) -> float:
     grids = Grouped().grids(load.geometry, load.map_shape)
     taps = sum(prod(map(len, grid.offsets)) for grid in grids)
     outputs = prod(load.geometry.output_shape(load.map_shape)) * load.batch * load.out_channels
-    return 3 * _convolution(load, taps) + _merging(load) + len(grids) * (5 * CALL + 3 * TOUCH * outputs)
+    return 3 * _convolution(load, taps) + _merging(load) + len(grids) * (15 * CALL + 3 * TOUCH * outputs)
 
 
 def _convolution(load: Load, taps: int) -> float:
