@@ -1,18 +1,25 @@
 """The real tasks by name, and each of them as an `.npz` file like a user's own."""
 
+import pkgutil
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from dashnas.errors import ConfigError, DataError, unknown_name
 from dashnas.storage import atomic_file, cache_folder
-from dashnas.tasks import cricketx, darcy16, digits8, mnist1d, tecator, vowels, watch
 from dashnas.tasks.task import RealTask
 
-TASKS: dict[str, RealTask] = {
-    module.TASK.name: module.TASK for module in (cricketx, digits8, vowels, darcy16, tecator, watch, mnist1d)
-}
+
+def _find_tasks() -> dict[str, RealTask]:
+    """The `TASK` of every module of this package that has one, by name; a new task is a new file."""
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    modules = [import_module(f"dashnas.tasks.{name}") for name in names]
+    return {module.TASK.name: module.TASK for module in modules if hasattr(module, "TASK")}
+
+
+TASKS: dict[str, RealTask] = _find_tasks()
 """All real tasks by name."""
 
 # Part of the path of built files; goes up whenever a task's arrays change, so that old files are left behind.
