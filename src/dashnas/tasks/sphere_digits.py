@@ -18,6 +18,7 @@ GRID = 60
 SEED = 0
 _EYE_HEIGHT = 2 + 1e-3  # just above the top of the sphere, so that its topmost point has a place on the plane too
 _IMAGE_WIDTH = 3.0  # of the plane that the image covers; the sphere's radius is 1
+_IMAGE_REACHES = 1.5  # up the sphere at most; the topmost point itself would see the middle of the image
 
 
 def sphere_points() -> np.ndarray:
@@ -41,8 +42,8 @@ def project(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     height = points[..., 2] + 1
     seen = points[..., :2] * (_EYE_HEIGHT / (_EYE_HEIGHT - height))[..., None]
     pixels = (seen / _IMAGE_WIDTH + 0.5) * SIDE - 0.5
-    values: np.ndarray = map_coordinates(image, np.moveaxis(pixels, -1, 0), order=1)
-    return values
+    values = map_coordinates(image, np.moveaxis(pixels, -1, 0), order=1)
+    return np.where(height < _IMAGE_REACHES, values, 0)
 
 
 def build() -> Arrays:
