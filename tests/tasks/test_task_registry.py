@@ -73,7 +73,7 @@ def test_every_module_with_a_task_is_found():
 
 
 def test_public_names():
-    assert set(tasks.__all__) == {"TASKS", "RealTask", "fetch"}
+    assert set(tasks.__all__) == {"TASKS", "RealTask", "check", "fetch", "get_task"}
 
 
 class TestFetch:

@@ -1,7 +1,7 @@
 """The real tasks by name, and each of them as an `.npz` file like a user's own."""
 
 import pkgutil
-import zipfile
+import shlex
 from importlib import import_module
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from dashnas.errors import ConfigError, DataError, unknown_name
 from dashnas.storage import atomic_file, cache_folder
+from dashnas.tasks.faults import faults_of_file, is_whole
 from dashnas.tasks.task import RealTask
 
 
@@ -26,6 +27,22 @@ TASKS: dict[str, RealTask] = _find_tasks()
 _BUILD = 1
 
 
+def get_task(name: str) -> RealTask:
+    """The task of that name.
+
+    Raises:
+        ConfigError: no task has this name.
+    """
+    if name not in TASKS:
+        raise ConfigError(unknown_name("task", name, TASKS))
+    return TASKS[name]
+
+
+def cached_file(name: str) -> Path:
+    """Where `fetch` puts a task's file; it need not be there yet."""
+    return cache_folder() / "tasks" / str(_BUILD) / f"{name}.npz"
+
+
 def fetch(name: str, out: Path | None = None) -> Path:
     """Make a task's `.npz` file, downloading what it needs unless that was done before.
 
@@ -41,21 +58,38 @@ def fetch(name: str, out: Path | None = None) -> Path:
         DataError: the data cannot be had, or `out` holds something else.
         StorageError: the cache or `out` cannot be written.
     """
-    if name not in TASKS:
-        raise ConfigError(unknown_name("task", name, TASKS))
-    cached = cache_folder() / "tasks" / str(_BUILD) / f"{name}.npz"
-    if not _is_whole(cached):
+    task, cached = get_task(name), cached_file(name)
+    if not is_whole(cached):
         with atomic_file(cached) as file:
-            np.savez(file, allow_pickle=False, **TASKS[name].build())
+            np.savez(file, allow_pickle=False, **task.build())
     return cached if out is None else _copy(cached, out)
 
 
-def _is_whole(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
+def check(name: str) -> Path:
+    """Check a task's file in the cache, after fetching it if it is not there.
+
+    A file that is there is judged as it is, also a damaged one, which `fetch` would mend.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ConfigError: no task has this name.
+        DataError: the data cannot be had, or are not as declared; the message names all that is wrong.
+        StorageError: the cache cannot be written.
+    """
+    task, cached = get_task(name), cached_file(name)
+    was_there = cached.exists()
+    if not was_there:
+        fetch(name)
+    if faults := faults_of_file(task, cached):
+        mend = (
+            f"remove it (rm {shlex.quote(str(cached))}) and give the command again, which makes it anew"
+            if was_there
+            else "it was made just now, so this is a bug of dashnas; please report it"
+        )
+        raise DataError(f"{cached} is not the task {name}: {'; '.join(faults)}; {mend}")
+    return cached
 
 
 def _copy(source: Path, out: Path) -> Path:
