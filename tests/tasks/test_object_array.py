@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dashnas.errors import DataError
-from dashnas.tasks.object_array import read_object_array
+from dashnas.tasks.object_array import read_object_array, read_pickled_array
 
 
 def saved(content, protocol=4):
@@ -66,3 +66,26 @@ def test_other_codecs_than_latin1_are_refused():
 def test_damaged_files_are_said(content):
     with pytest.raises(DataError, match="cannot read this as a pickled object array"):
         read_object_array(content)
+
+
+class TestPickledArray:
+    @pytest.mark.parametrize("array", [np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(3.0)])
+    def test_comes_back(self, array):
+        got = read_pickled_array(pickle.dumps(array, protocol=4))
+        np.testing.assert_array_equal(got, array)
+        assert got.dtype == array.dtype
+
+    def test_a_pickle_that_runs_a_command_is_refused_before_it_runs(self, tmp_path):
+        trace = tmp_path / "trace"
+        with pytest.raises(DataError, match=r"asks for (posix|nt)\.system; only arrays of numbers are read"):
+            read_pickled_array(pickle.dumps(Runs(os.system, f"touch {trace}")))
+        assert not trace.exists()
+
+    @pytest.mark.parametrize(("content", "name"), [([1, 2], "list"), (np.array([None]), "ndarray")])
+    def test_anything_else_is_said(self, content, name):
+        with pytest.raises(DataError, match=f"this pickle holds {name}, not an array of numbers"):
+            read_pickled_array(pickle.dumps(content))
+
+    def test_a_damaged_one_is_said(self):
+        with pytest.raises(DataError, match="cannot read this as a pickled array"):
+            read_pickled_array(pickle.dumps(np.arange(3))[:-10])

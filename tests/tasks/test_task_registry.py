@@ -1,9 +1,11 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dashnas import tasks
+from dashnas.data.spec import TargetKind
 from dashnas.errors import ConfigError, DataError
 from dashnas.metrics import get_metric
 from dashnas.tasks import TASKS, fetch, mnist1d
@@ -44,9 +46,34 @@ class TestEveryTask:
     def test_published_errors_are_fractions(self, task):
         assert all(0 < value < 1 for value in task.published.values())
 
+    def test_says_what_it_is(self, task):
+        assert task.about.strip()
+        assert bool(task.published) == ("Published errors" in task.about)
+
+    def test_its_shapes_fit_each_other_and_its_kind(self, task):
+        assert task.dims in (1, 2)
+        assert (task.classes is not None) == (task.kind is TargetKind.CLASSES)
+        sizes = {part: set() for part in ("", "_val", "_test")}
+        for name, shape in task.shapes.items():
+            array, _, part = name.partition("_")
+            sizes[f"_{part}" if part else ""].add(shape[0])
+            if array == "x":
+                assert shape[1:] == task.shapes["x"][1:]
+            if array == "y" and task.kind.is_dense:
+                assert shape[2:] == task.shapes["x"][2:]
+        assert all(len(different) <= 1 for different in sizes.values())
+        assert list(task.samples.values()) == [n for (n,) in filter(None, sizes.values())]
+
+
+def test_every_module_with_a_task_is_found():
+    folder = Path(tasks.__file__).parent
+    with_a_task = [path for path in folder.glob("*.py") if "\nTASK = " in path.read_text()]
+    assert len(with_a_task) == len(TASKS) == 17
+    assert list(TASKS) == sorted(TASKS)
+
 
 def test_public_names():
-    assert set(tasks.__all__) == {"TASKS", "RealTask", "fetch"}
+    assert set(tasks.__all__) == {"TASKS", "RealTask", "check", "fetch", "get_task"}
 
 
 class TestFetch:
@@ -83,7 +110,7 @@ class TestFetch:
             fetch("toy", tmp_path)
 
     def test_an_unknown_name_lists_the_known_ones(self):
-        with pytest.raises(ConfigError, match=r"unknown task 'criketx'; did you mean 'cricketx'\? Known: cricketx, d"):
+        with pytest.raises(ConfigError, match=r"unknown task 'criketx'; did you mean 'cricketx'\? Known: animals28, c"):
             fetch("criketx")
 
 

@@ -5,8 +5,16 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="An .npz file, a .csv file or a folder of .npy files.")]
-"""What is learned from."""
+Data = Annotated[
+    Path | None, typer.Argument(metavar="DATA", help="An .npz file, a .csv file or a folder of .npy files.")
+]
+"""What is learned from, unless a task is."""
+
+Task = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="In place of DATA: fetch this set of `dashnas tasks list`, score by its metric."),
+]
+"""What is learned from, unless a file is."""
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Tell nothing of the progress.")]
 """Whether standard error stays empty."""

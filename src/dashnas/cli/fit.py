@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashnas.cli.arguments import Data, Json, Quiet, default_run
+from dashnas.cli.arguments import Data, Json, Quiet, Task, default_run
 from dashnas.cli.options import takes_options
 from dashnas.cli.reporters import reporter
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @takes_options()
 def fit(
-    data: Data,
+    data: Data = None,
     *,
+    task: Task = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run; goes on with one that was begun. Default: runs/NAME-OF-DATA."),
@@ -45,15 +46,18 @@ def fit(
       dashnas fit mydata.npz --epochs 40 --seed 1 --metric macro_f1
       dashnas fit images.npz --images --kernel-sizes 3,5,3x7 --dilations 1,3
       dashnas fit mydata.npz --dry-run
+      dashnas fit --task digits8 --out runs/digits8
     """
     from dataclasses import replace
 
     from dashnas import pipeline
     from dashnas.cli.dry_run import dry_run_as_json, dry_run_tables
+    from dashnas.cli.given_data import given_data
     from dashnas.cli.print_out import print_out
     from dashnas.cli.result_tables import result_tables
     from dashnas.space import Architecture
 
+    data, options = given_data(data, task, options)
     out = out or default_run(data)
     if architecture is not None:
         options = replace(options, architecture=Architecture.load(architecture))

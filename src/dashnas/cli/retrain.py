@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashnas.cli.arguments import Data, Json, Quiet, default_run
+from dashnas.cli.arguments import Data, Json, Quiet, Task, default_run
 from dashnas.cli.options import takes_options
 from dashnas.cli.reporters import reporter
 
@@ -31,8 +31,9 @@ _OF_SEARCH_AND_TUNING = (
 
 @takes_options(without=_OF_SEARCH_AND_TUNING)
 def retrain(
-    data: Data,
+    data: Data = None,
     *,
+    task: Task = None,
     architecture: Annotated[Path, typer.Option(metavar="FILE", help="architecture.json of a search or another run.")],
     out: Annotated[
         Path | None,
@@ -52,14 +53,17 @@ def retrain(
 
       dashnas retrain mydata.npz --architecture runs/mine/architecture.json
       dashnas retrain new.npz --architecture chosen.json --learning-rate 0.05
+      dashnas retrain --task digits8 --architecture chosen.json
     """
     from dataclasses import replace
 
     from dashnas import pipeline
+    from dashnas.cli.given_data import given_data
     from dashnas.cli.print_out import print_out
     from dashnas.cli.result_tables import result_tables
     from dashnas.space import Architecture
 
+    data, options = given_data(data, task, options)
     out = out or default_run(data, "-retrain")
     options = replace(options, architecture=Architecture.load(architecture), tune_trials=1)
     with reporter(quiet=quiet) as told:

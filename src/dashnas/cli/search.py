@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashnas.cli.arguments import Data, Json, Quiet, default_run
+from dashnas.cli.arguments import Data, Json, Quiet, Task, default_run
 from dashnas.cli.options import takes_options
 from dashnas.cli.reporters import reporter
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @takes_options()
 def search(
-    data: Data,
+    data: Data = None,
     *,
+    task: Task = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run, where architecture.json will lie. Default: runs/NAME-OF-DATA."),
@@ -36,11 +37,14 @@ def search(
 
       dashnas search mydata.npz --out runs/mine
       dashnas search mydata.npz --search-epochs 30 --kernel-sizes 3,5,7
+      dashnas search --task digits8 --out runs/digits8
     """
     from dashnas import pipeline
+    from dashnas.cli.given_data import given_data
     from dashnas.cli.print_out import print_out
     from dashnas.cli.result_tables import architecture_table
 
+    data, options = given_data(data, task, options)
     out = out or default_run(data)
     with reporter(quiet=quiet) as told:
         architecture = pipeline.search_only(data, options, out=out, reporter=told)

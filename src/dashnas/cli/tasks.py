@@ -10,6 +10,9 @@ from dashnas.cli.arguments import Json
 
 tasks = typer.Typer(help="Small real data sets, each an .npz file like one of your own.", no_args_is_help=True)
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `dashnas tasks list` has it.")]
+"""Which data set."""
+
 
 @tasks.command("list")
 def list_tasks(as_json: Json = False) -> None:
@@ -20,40 +23,39 @@ def list_tasks(as_json: Json = False) -> None:
       dashnas tasks list
       dashnas tasks list --json
     """
-    from dashnas.cli.print_out import plain_table, print_out
+    from dashnas.cli.print_out import print_out
+    from dashnas.cli.task_tables import list_table, task_as_json
     from dashnas.tasks import TASKS
 
     if as_json:
-        content = [
-            {
-                "name": task.name,
-                "description": task.description,
-                "kind": task.kind.value,
-                "metric": task.metric,
-                "package": f"{task.package.source} {task.package.version}",
-                "licence": task.package.licence,
-                "megabytes": task.package.megabytes,
-                "published": dict(task.published),
-            }
-            for task in TASKS.values()
-        ]
-        typer.echo(json.dumps(content, indent=2))
-        return
-    table = plain_table("name", "metric", "MB to fetch", "what it is")
-    table.columns[1].justify = table.columns[3].justify = "left"
-    for task in TASKS.values():
-        table.add_row(
-            task.name,
-            task.metric,
-            f"{task.package.megabytes:g}" if task.package.megabytes else "-",
-            task.description,
-        )
-    print_out(table)
+        typer.echo(json.dumps([task_as_json(task) for task in TASKS.values()], indent=2))
+    else:
+        print_out(list_table())
+
+
+@tasks.command()
+def info(name: Name, as_json: Json = False) -> None:
+    """Tell of a data set: shapes, parts, licence, source, published figures.
+
+    For example:
+
+      dashnas tasks info cricketx
+      dashnas tasks info cricketx --json
+    """
+    from dashnas.cli.print_out import print_out
+    from dashnas.cli.task_tables import info_tables, task_as_json
+    from dashnas.tasks import get_task
+
+    task = get_task(name)
+    if as_json:
+        typer.echo(json.dumps(task_as_json(task), indent=2))
+    else:
+        print_out(*info_tables(task))
 
 
 @tasks.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As `dashnas tasks list` has it.")],
+    name: Name,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where to put it; without, it stays in the cache."),
@@ -64,8 +66,25 @@ def fetch(
     For example:
 
       dashnas tasks fetch cricketx --out cricketx.npz
-      dashnas fit "$(dashnas tasks fetch digits8)" --out runs/digits8
+      dashnas tasks fetch digits8
     """
     from dashnas import tasks
 
     typer.echo(str(tasks.fetch(name, out)))
+
+
+@tasks.command()
+def check(name: Name) -> None:
+    """Check that the cache holds a data set as it should be, and fetch it first if it is not there.
+
+    Ends with code 0 and one line if all is right, else with code 2 and what is
+    wrong: a damaged file, arrays that are missing or have another shape or type,
+    values that are not finite, labels that do not belong there.
+
+    For example:
+
+      dashnas tasks check cricketx
+    """
+    from dashnas import tasks
+
+    typer.echo(f"{name} is right: {tasks.check(name)}")

@@ -43,8 +43,15 @@ def _arrays(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 TASK = RealTask(
     name="darcy16",
     description="pressure in porous ground: 1x16x16 -> a number per position, 1000 + 50 test",
+    about=__doc__,
     package=PACKAGE,
     kind=TargetKind.DENSE_REGRESSION,
     metric="relative_l2",
+    shapes={
+        "x": (1000, 1, 16, 16),
+        "y": (1000, 1, 16, 16),
+        "x_test": (50, 1, 16, 16),
+        "y_test": (50, 1, 16, 16),
+    },
     build=build,
 )

@@ -21,8 +21,11 @@ def build() -> Arrays:
 TASK = RealTask(
     name="digits8",
     description="handwritten digits: 1x8x8 -> 10 classes, 1797 without a test part",
+    about=__doc__,
     package=Package(source="scikit-learn", version=sklearn.__version__, licence="BSD-3-Clause"),
     kind=TargetKind.CLASSES,
     metric="error",
+    shapes={"x": (1797, 1, 8, 8), "y": (1797,)},
+    classes=10,
     build=build,
 )

@@ -95,9 +95,12 @@ def _smooth(signal: np.ndarray, deviation_samples: int) -> np.ndarray:
 TASK = RealTask(
     name="mnist1d",
     description="noisy curves of ten digits: 1x40 -> 10 classes, 4000 + 1000 test",
+    about=__doc__,
     package=Package(source="mnist1d", version="0.0.2.post1", licence="Apache-2.0"),
     kind=TargetKind.CLASSES,
     metric="error",
+    shapes={"x": (4000, 1, LENGTH), "y": (4000,), "x_test": (1000, 1, LENGTH), "y_test": (1000,)},
+    classes=10,
     published={"logistic regression": 0.68, "MLP": 0.32, "CNN": 0.06, "GRU": 0.09, "person": 0.04},
     build=build,
 )

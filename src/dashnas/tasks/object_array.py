@@ -1,4 +1,4 @@
-"""A pickled NumPy object array, read without running anything that stands in the pickle."""
+"""Pickled NumPy arrays, read without running anything that stands in the pickle."""
 
 import io
 import pickle
@@ -27,6 +27,23 @@ def read_object_array(content: bytes) -> Any:
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise DataError(f"cannot read this as a pickled object array: {error}") from error
+
+
+def read_pickled_array(content: bytes) -> np.ndarray:
+    """Read a pickle of one array of numbers; anything else is refused before it is looked up.
+
+    Raises:
+        DataError: not such a pickle.
+    """
+    try:
+        array = _ArrayUnpickler(io.BytesIO(content)).load()
+    except DataError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        raise DataError(f"cannot read this as a pickled array: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+        raise DataError(f"this pickle holds {type(array).__name__}, not an array of numbers")
+    return array
 
 
 def _encode(text: str, encoding: str) -> bytes:

@@ -1,22 +1,46 @@
 """The real tasks by name, and each of them as an `.npz` file like a user's own."""
 
-import zipfile
+import pkgutil
+import shlex
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from dashnas.errors import ConfigError, DataError, unknown_name
 from dashnas.storage import atomic_file, cache_folder
-from dashnas.tasks import cricketx, darcy16, digits8, mnist1d, tecator, vowels, watch
+from dashnas.tasks.faults import faults_of_file, is_whole
 from dashnas.tasks.task import RealTask
 
-TASKS: dict[str, RealTask] = {
-    module.TASK.name: module.TASK for module in (cricketx, digits8, vowels, darcy16, tecator, watch, mnist1d)
-}
+
+def _find_tasks() -> dict[str, RealTask]:
+    """The `TASK` of every module of this package that has one, by name; a new task is a new file."""
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    modules = [import_module(f"dashnas.tasks.{name}") for name in names]
+    return {module.TASK.name: module.TASK for module in modules if hasattr(module, "TASK")}
+
+
+TASKS: dict[str, RealTask] = _find_tasks()
 """All real tasks by name."""
 
 # Part of the path of built files; goes up whenever a task's arrays change, so that old files are left behind.
 _BUILD = 1
+
+
+def get_task(name: str) -> RealTask:
+    """The task of that name.
+
+    Raises:
+        ConfigError: no task has this name.
+    """
+    if name not in TASKS:
+        raise ConfigError(unknown_name("task", name, TASKS))
+    return TASKS[name]
+
+
+def cached_file(name: str) -> Path:
+    """Where `fetch` puts a task's file; it need not be there yet."""
+    return cache_folder() / "tasks" / str(_BUILD) / f"{name}.npz"
 
 
 def fetch(name: str, out: Path | None = None) -> Path:
@@ -34,21 +58,38 @@ def fetch(name: str, out: Path | None = None) -> Path:
         DataError: the data cannot be had, or `out` holds something else.
         StorageError: the cache or `out` cannot be written.
     """
-    if name not in TASKS:
-        raise ConfigError(unknown_name("task", name, TASKS))
-    cached = cache_folder() / "tasks" / str(_BUILD) / f"{name}.npz"
-    if not _is_whole(cached):
+    task, cached = get_task(name), cached_file(name)
+    if not is_whole(cached):
         with atomic_file(cached) as file:
-            np.savez(file, allow_pickle=False, **TASKS[name].build())
+            np.savez(file, allow_pickle=False, **task.build())
     return cached if out is None else _copy(cached, out)
 
 
-def _is_whole(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
+def check(name: str) -> Path:
+    """Check a task's file in the cache, after fetching it if it is not there.
+
+    A file that is there is judged as it is, also a damaged one, which `fetch` would mend.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ConfigError: no task has this name.
+        DataError: the data cannot be had, or are not as declared; the message names all that is wrong.
+        StorageError: the cache cannot be written.
+    """
+    task, cached = get_task(name), cached_file(name)
+    was_there = cached.exists()
+    if not was_there:
+        fetch(name)
+    if faults := faults_of_file(task, cached):
+        mend = (
+            f"remove it (rm {shlex.quote(str(cached))}) and give the command again, which makes it anew"
+            if was_there
+            else "it was made just now, so this is a bug of dashnas; please report it"
+        )
+        raise DataError(f"{cached} is not the task {name}: {'; '.join(faults)}; {mend}")
+    return cached
 
 
 def _copy(source: Path, out: Path) -> Path:

@@ -28,8 +28,10 @@ def _arrays(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
 TASK = RealTask(
     name="tecator",
     description="fat in meat from its infrared spectrum: 1x100 -> percent, 172 + 43 test",
+    about=__doc__,
     package=SKTIME,
     kind=TargetKind.REGRESSION,
     metric="rmse",
+    shapes={"x": (172, 1, 100), "y": (172,), "x_test": (43, 1, 100), "y_test": (43,)},
     build=build,
 )

@@ -48,9 +48,12 @@ def _arrays(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
 TASK = RealTask(
     name="vowels",
     description="who speaks, from cepstra of a vowel: 12x25 -> 9 classes, 270 + 370 test",
+    about=__doc__,
     package=SKTIME,
     kind=TargetKind.CLASSES,
     metric="error",
+    shapes={"x": (270, 12, FRAMES), "y": (270,), "x_test": (370, 12, FRAMES), "y_test": (370,)},
+    classes=9,
     published={
         "MLP": 0.024,
         "FCN": 0.007,

@@ -50,9 +50,12 @@ def build() -> Arrays:
 TASK = RealTask(
     name="watch",
     description="shoulder exercises from a smartwatch: 6x200 -> 7 classes, 1149 windows of 10 people",
+    about=__doc__,
     package=PACKAGE,
     kind=TargetKind.CLASSES,
     metric="error",
+    shapes={"x": (1149, 6, WINDOW_SAMPLES), "y": (1149,), "group": (1149,)},
+    classes=7,
     published={"random forest (by person)": 0.127, "CRNN (by time)": 0.004},
     build=build,
 )

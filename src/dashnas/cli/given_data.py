@@ -1,0 +1,34 @@
+"""What a command learns from: a file of the user's, or one of the tasks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dashnas.presets import Options
+
+
+def given_data(data: Path | None, task: str | None, options: "Options") -> tuple[Path, "Options"]:
+    """The file that DATA or --task means, and the options with the task's metric if none was asked for.
+
+    The file of a task is fetched into the cache. With a --target other than the task's own kind, the metric is
+    left to that.
+
+    Raises:
+        ConfigError: both or neither are given, or no task has this name.
+        DataError: the task's data cannot be had.
+    """
+    from dataclasses import replace
+
+    from dashnas import tasks
+    from dashnas.errors import ConfigError
+
+    if task is None:
+        if data is None:
+            raise ConfigError("nothing to learn from; give a file such as mydata.npz, or --task NAME for a known set")
+        return data, options
+    if data is not None:
+        raise ConfigError(f"give either a file or a task, not both; got {data} and --task {task}")
+    known = tasks.get_task(task)
+    if options.metric is None and options.data.target in (None, known.kind):
+        options = replace(options, metric=known.metric)
+    return tasks.fetch(task), options
