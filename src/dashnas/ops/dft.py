@@ -20,7 +20,7 @@ from torch import Tensor
 from dashnas.ops.geometry import Geometry, stride_phases
 from dashnas.ops.spectral import Transform, Transforms
 
-SHORT_SIGNAL = 200
+SHORT_SIGNAL = 400
 """Up to this period one product in place of two: it multiplies more, in fewer and larger calls."""
 
 
