@@ -373,7 +373,13 @@ class Normed(nn.Module):
 CPU_MESSAGE = (
     "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 )
-ERRORS = [RuntimeError(CPU_MESSAGE), MemoryError(), torch.OutOfMemoryError("CUDA out of memory")]
+CUBLAS_MESSAGE = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+ERRORS = [
+    RuntimeError(CPU_MESSAGE),
+    RuntimeError(CUBLAS_MESSAGE),
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory"),
+]
 
 
 def memory_for(samples: int, *, from_step: int = 0, error: Exception = ERRORS[0]) -> Loss:
@@ -424,7 +430,7 @@ class Messages(Silent):
         self.gradients.append(any(p.grad is not None for p in self.parameters))
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=["PyTorch", "Python", "GPU"])
+@pytest.mark.parametrize("error", ERRORS, ids=["PyTorch", "cuBLAS", "Python", "GPU"])
 def test_where_memory_runs_out_a_step_is_repeated_in_pieces_and_so_are_all_after_it(part, tmp_path, error):
     expected = settled_from(3, 8, part, tmp_path / "a")
     made, listener = normed(part, loss=memory_for(8, from_step=3, error=error)), Messages()

@@ -41,7 +41,9 @@ def test_python_runs_the_package_as_the_command(module):
     assert "Usage: dashnas show" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["fti"], ["retrain", "data.npz"], ["show", "a", "b"], ["predict", "run", "new.npz"]])
+@pytest.mark.parametrize(
+    "arguments", [["fti"], ["retrain", "data.npz"], ["show", "a", "b"], ["predict", "run", "new.npz"]]
+)
 def test_wrong_usage_has_exit_code_2(arguments):
     result = dashnas(*arguments)
     assert result.exit_code == 2
