@@ -94,7 +94,8 @@ def measure_step(counted: StepMemory, phase: Phase, device: torch.device, sample
     """
     with isolated_rng(device):
         taken = _taken_bytes(phase, _indices(phase, samples), device)
-    return replace(counted, overhead=max(taken / counted.tensor_bytes(samples), 1.0))
+    # Less than was counted is no mistake: spectra are made in parts, which do not grow with the samples as counted.
+    return replace(counted, overhead=taken / counted.tensor_bytes(samples) if taken > 0 else 1.0)
 
 
 def fitting_micro_batch(memory: StepMemory, batch_size: int, free_bytes: int) -> int | None:
