@@ -114,6 +114,13 @@ def test_where_nothing_can_be_measured_the_tensors_are_all(monkeypatch):
     assert measure_step(count_step(made, CPU), made, CPU, 16).overhead == 1
 
 
+@pytest.mark.parametrize(("counted", "seen", "taken"), [(10**6, 10**3, 10**6), (10**9, 6 * 10**8, 6 * 10**8)])
+def test_a_small_step_may_go_unseen_a_large_one_may_take_less_than_counted(monkeypatch, counted, seen, taken):
+    monkeypatch.setattr(memory, "_taken_bytes", lambda *_: seen)
+    linear = StepMemory(fixed_bytes=0, few=np.array([0, counted]), more=np.array([0, 2 * counted]))
+    assert measure_step(linear, phase(), CPU, 2).peak_bytes(2) == pytest.approx(taken)
+
+
 @given(st.integers(2, 200), st.integers(1, 10_000))
 def test_the_batch_is_halved_until_a_step_fits(batch_size, free):
     linear = StepMemory(fixed_bytes=100, few=np.array([0, 20]), more=np.array([0, 40]), overhead=1.0)

@@ -28,6 +28,9 @@ MARGIN = 1.25
 MOST_OVERHEAD = 2.5
 """What a step takes has been seen to be at most this many times what its tensors take."""
 
+UNSEEN_BYTES = 2**25
+"""A CPU's step may take this much from what the heap has kept of earlier ones, so that the process does not grow."""
+
 MEASURED_STEPS = 2
 """On a CPU: the gaps of the heap grow over the first steps."""
 
@@ -94,8 +97,10 @@ def measure_step(counted: StepMemory, phase: Phase, device: torch.device, sample
     """
     with isolated_rng(device):
         taken = _taken_bytes(phase, _indices(phase, samples), device)
-    # Less than was counted is no mistake: spectra are made in parts, which do not grow with the samples as counted.
-    return replace(counted, overhead=taken / counted.tensor_bytes(samples) if taken > 0 else 1.0)
+    # Less than was counted is no mistake in a large step: spectra are made in parts, which do not grow with the samples
+    # as counted. A small one may just have gone unseen.
+    of_tensors = counted.tensor_bytes(samples)
+    return replace(counted, overhead=max(taken, min(of_tensors, UNSEEN_BYTES)) / of_tensors)
 
 
 def fitting_micro_batch(memory: StepMemory, batch_size: int, free_bytes: int) -> int | None:
