@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 RESULTS = Path(__file__).parents[1] / "results"
 
 
@@ -33,6 +35,18 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def results_name(name: str, device: torch.device) -> str:
+    """Of a benchmark's files: those of a GPU stand beside those of the CPU."""
+    return name if device.type == "cpu" else f"{name}_{device.type}"
+
+
+def save(name: str, title: str, about: str | None, rows: list[dict[str, Any]], text: str, lines: list[str]) -> None:
+    """Rows as CSV; title, what the benchmark says of itself, provenance (`lines`) and tables as Markdown."""
+    write_csv(RESULTS / f"{name}.csv", rows)
+    head = "\n\n".join([f"# {title}", (about or "").strip(), "\n".join(lines)])
+    (RESULTS / f"{name}.md").write_text(f"{head}\n\n{text}")
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

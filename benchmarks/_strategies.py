@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from _report import RESULTS, markdown, provenance, write_csv
+from _layers import layer
+from _report import markdown, provenance, results_name, save
 
 from dashnas.ops import STRATEGIES, aggconv
 from dashnas.ops.costs import Load, estimate
-from dashnas.ops.geometry import Geometry
 from dashnas.ops.plan import choose
-from dashnas.space import SearchSpace, per_axis
+from dashnas.space import SearchSpace
 
 SHAPES = [
     (64, 16, (32, 32)),
@@ -44,18 +44,6 @@ PATIENCE_SECONDS = 15.0
 """No further pair is begun after this time."""
 HOPELESS = 50.0
 """Strategies that cost more than this times the cheapest by the model are left out."""
-
-
-def layer(batch: int, channels: int, spatial: tuple[int, ...]) -> Load:
-    """A layer with all candidates of the paper's search space."""
-    dims = len(spatial)
-    candidates = SearchSpace.for_dims(dims).candidates()
-    geometry = Geometry(
-        tuple(per_axis(c.kernel_size, dims) for c in candidates),
-        tuple(per_axis(c.dilation, dims) for c in candidates),
-        (1,) * dims,
-    )
-    return Load(batch, channels, channels, spatial, geometry)
 
 
 def passes(load: Load, device: torch.device) -> tuple[Callable[[], None], Callable[[str], None]]:
@@ -146,7 +134,8 @@ def main() -> None:
         names = arguments.strategies.split(",")
     rows = []
     for shape in QUICK if arguments.quick else SHAPES:
-        load = layer(*shape)
+        batch, channels, spatial = shape
+        load = layer(SearchSpace.for_dims(len(spatial)), batch, channels, channels, 1, 1, spatial)
         chosen = {
             "model": choose(load, torch.float32, arguments.device, measure=False),
             "auto": choose(load, torch.float32, arguments.device),
@@ -157,11 +146,8 @@ def main() -> None:
         rows += [measure(load, name, pairs, arguments.device) | chosen for name in hopeful]
     print(json.dumps({"rows": rows}) if arguments.json else table(rows))
     if not arguments.quick:
-        name = "operator" if arguments.device.type == "cpu" else f"operator_{arguments.device.type}"
-        write_csv(RESULTS / f"{name}.csv", rows)
-        about = "\n".join(provenance())
-        text = f"# Strategies against a plain convolution\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
-        (RESULTS / f"{name}.md").write_text(text)
+        name = results_name("operator", arguments.device)
+        save(name, "Strategies against a plain convolution", __doc__, rows, table(rows), provenance())
 
 
 if __name__ == "__main__":

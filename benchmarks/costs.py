@@ -14,12 +14,12 @@ import json
 from typing import Any
 
 import torch
-from _report import RESULTS, markdown, provenance, write_csv
+from _layers import layer
+from _report import markdown, provenance, results_name, save
 
 from dashnas.ops.costs import Load, estimate
-from dashnas.ops.geometry import Geometry
 from dashnas.ops.plan import time_strategy
-from dashnas.space import SearchSpace, per_axis
+from dashnas.space import SearchSpace
 
 STRATEGIES = ("grouped", "fourier", "dft")
 
@@ -66,26 +66,6 @@ OTHERS = [
 ]
 
 
-def layer(
-    space: SearchSpace,
-    batch: int,
-    in_channels: int,
-    out_channels: int,
-    groups: int,
-    stride: int,
-    shape: tuple[int, ...],
-) -> Load:
-    """A layer with all candidates of a space."""
-    dims, candidates = len(shape), space.candidates()
-    geometry = Geometry(
-        tuple(per_axis(c.kernel_size, dims) for c in candidates),
-        tuple(per_axis(c.dilation, dims) for c in candidates),
-        (stride,) * dims,
-        groups,
-    )
-    return Load(batch, in_channels, out_channels, shape, geometry)
-
-
 def measure(load: Load, device: torch.device) -> dict[str, Any]:
     """Time and estimate of each strategy."""
     times = {name: time_strategy(name, load, torch.float32, device, patience=2.0) for name in STRATEGIES}
@@ -127,10 +107,8 @@ def main() -> None:
     rows = [measure(load, arguments.device) for load in (layers[::4] if arguments.quick else layers)]
     print(json.dumps({"rows": rows}) if arguments.json else table(rows))
     if not arguments.quick:
-        name = "costs" if arguments.device.type == "cpu" else f"costs_{arguments.device.type}"
-        write_csv(RESULTS / f"{name}.csv", rows)
-        text = f"# The model of the cost against the clock\n\n{__doc__.strip()}\n\n" + "\n".join(provenance())
-        (RESULTS / f"{name}.md").write_text(f"{text}\n\n{table(rows)}")
+        name = results_name("costs", arguments.device)
+        save(name, "The model of the cost against the clock", __doc__, rows, table(rows), provenance())
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from _report import RESULTS, markdown, provenance, write_csv
+from _report import RESULTS, markdown, provenance, results_name, save, write_csv
 from torch import Tensor, nn
 
 from dashnas.backbones import build_backbone
@@ -335,7 +335,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.quick and find_spec("matplotlib") is None:
         parser.error("to draw needs matplotlib: pip install 'dashnas[plot]'; --quick draws nothing")
-    about = "\n".join(provenance())
+    about = provenance()
     torch.manual_seed(0)
     rounds = arguments.rounds or (1 if arguments.quick else 5)
     patience = arguments.patience or (0.3 if arguments.quick else 4.0)
@@ -357,13 +357,11 @@ def main() -> None:
     text = tables(rows, ratios, kernels)
     print(json.dumps({"rows": rows, "ratios": ratios, "kernels": kernels}) if arguments.json else text)
     if not arguments.quick:
-        name = "figures" if arguments.device.type == "cpu" else f"figures_{arguments.device.type}"
-        write_csv(RESULTS / f"{name}.csv", rows)
+        name = results_name("figures", arguments.device)
         write_csv(RESULTS / f"{name}_kronecker.csv", kernels)
         draw(rows, kernels, name)
-        title = f"# Figures 2 and 3 of the DASH paper\n\n{__doc__.strip()}\n\n{about}\n\n"
         pictures = f"![Figures 2 and 3]({name}.png)\n\n![Kernels]({name}_kronecker.png)\n\n"
-        (RESULTS / f"{name}.md").write_text(title + pictures + text)
+        save(name, "Figures 2 and 3 of the DASH paper", __doc__, rows, pictures + text, about)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import RESULTS, markdown, provenance, write_csv
+from _report import markdown, provenance, results_name, save
 from supernet_step import QUICK, SHAPES, Shape, phases
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the rows for machines")
     arguments = parser.parse_args()
-    about = "\n".join(provenance())
+    about = provenance()
     tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else tuple(SHAPES)
     rows = [
         measure(task, SHAPES[task], separable=separable, strategy=arguments.strategy, device=arguments.device)
@@ -169,10 +169,8 @@ def main() -> None:
     ]
     print(json.dumps({"rows": rows}) if arguments.json else table(rows))
     if not arguments.quick:
-        name = "memory" if arguments.device.type == "cpu" else f"memory_{arguments.device.type}"
-        write_csv(RESULTS / f"{name}.csv", rows)
-        text = f"# The memory of a search step\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
-        (RESULTS / f"{name}.md").write_text(text)
+        name = results_name("memory", arguments.device)
+        save(name, "The memory of a search step", __doc__, rows, table(rows), about)
 
 
 if __name__ == "__main__":

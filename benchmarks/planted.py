@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import RESULTS, markdown, provenance, write_csv
+from _report import RESULTS, markdown, provenance, save
 from torch import Tensor, nn
 
 from dashnas.config import Recipe, RetrainConfig, SearchConfig
@@ -268,8 +268,7 @@ def main() -> None:
     rows = sorted(kept + rows, key=lambda row: [task.name for task in TASKS].index(row["task"]))
     table = summary(rows)
     print(table)
-    write_csv(RESULTS / "planted.csv", rows)
-    (RESULTS / "planted.md").write_text(f"# Planted tasks\n\n{__doc__.strip()}\n\n{about}\n\n{table}")
+    save("planted", "Planted tasks", __doc__, rows, table, [about])
 
 
 def _measured() -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from _report import RESULTS, markdown, provenance, write_csv
+from _report import markdown, provenance, save
 
 from dashnas.backbones import build_backbone
 from dashnas.convert import find_searchable
@@ -175,12 +175,11 @@ def main() -> None:
     rows = [row for name in NAMES for seed in range(arguments.seeds) for row in rows_of(name, seed, RUNS)]
     text = table(rows)
     print(text)
-    write_csv(RESULTS / "real.csv", rows)
-    (RESULTS / "real.md").write_text(
-        f"# Small real data sets, {arguments.budget} each\n\n{__doc__.strip()}\n\n{about}\n"
+    settings = (
         f"- {arguments.jobs} cells at a time, one thread each; mean ± standard deviation over seeds 0 to "
-        f"{arguments.seeds - 1}; protocol clean; a row per network in `real.csv`\n\n{text}"
+        f"{arguments.seeds - 1}; protocol clean; a row per network in `real.csv`"
     )
+    save("real", f"Small real data sets, {arguments.budget} each", __doc__, rows, text, [about, settings])
 
 
 if __name__ == "__main__":

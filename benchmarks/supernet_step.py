@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import RESULTS, markdown, provenance, write_csv
+from _report import markdown, provenance, results_name, save
 
 from dashnas.backbones import build_backbone
 from dashnas.config import Recipe, RetrainConfig, SearchConfig
@@ -170,22 +170,14 @@ def main() -> None:
     pairs = arguments.pairs or (3 if arguments.quick else 7)
     settings = {"strategy": arguments.strategy, "pairs": pairs, "device": arguments.device}
     settings["patience"] = 10.0 if arguments.quick else 60.0
-    about = "\n".join(provenance())
+    name, about = results_name("supernet_step", arguments.device), provenance()
     rows = []
     for separable in (False,) if arguments.quick else (False, True):
         for task in tasks:
             rows.append(measure(task, SHAPES[task], separable=separable, **settings))
             if not arguments.quick:  # after each row, since they take minutes
-                save(rows, about, arguments.device)
+                save(name, "A search step against a plain step", __doc__, rows, table(rows), about)
     print(json.dumps({"rows": rows}) if arguments.json else table(rows))
-
-
-def save(rows: list[dict[str, Any]], about: str, device: torch.device) -> None:
-    """Under `results/`."""
-    name = "supernet_step" if device.type == "cpu" else f"supernet_step_{device.type}"
-    write_csv(RESULTS / f"{name}.csv", rows)
-    text = f"# A search step against a plain step\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
-    (RESULTS / f"{name}.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 import memory
 import supernet_step
 import torch
-from _report import RESULTS, markdown, provenance, write_csv
+from _report import markdown, provenance, results_name, save
 from supernet_step import CLASSES, Shape
 
 from dashnas.space import SearchSpace
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the rows for machines")
     arguments = parser.parse_args()
-    about = "\n".join(provenance())
+    about = provenance()
     names = ("WRN-16-1", "ConvNeXt-T") if arguments.quick else tuple(NETWORKS)
     names = tuple(arguments.networks.split(",")) if arguments.networks else names
     pairs = arguments.pairs or (1 if arguments.quick else 2)
@@ -100,10 +100,8 @@ def main() -> None:
     ]
     print(json.dumps({"rows": rows}) if arguments.json else table(rows))
     if not arguments.quick:
-        name = "table8" if arguments.device.type == "cpu" else f"table8_{arguments.device.type}"
-        write_csv(RESULTS / f"{name}.csv", rows)
-        text = f"# A search step on images of ImageNet's size\n\n{__doc__.strip()}\n\n{about}\n\n{table(rows)}"
-        (RESULTS / f"{name}.md").write_text(text)
+        name = results_name("table8", arguments.device)
+        save(name, "A search step on images of ImageNet's size", __doc__, rows, table(rows), about)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ def given_data(data: Path | None, task: str | None, options: "Options") -> tuple
     """
     from dataclasses import replace
 
-    from dashnas import tasks
     from dashnas.errors import ConfigError
 
     if task is None:
@@ -28,6 +27,8 @@ def given_data(data: Path | None, task: str | None, options: "Options") -> tuple
         return data, options
     if data is not None:
         raise ConfigError(f"give either a file or a task, not both; got {data} and --task {task}")
+    from dashnas import tasks  # which imports what makes each of them, and is not for those with a file
+
     known = tasks.get_task(task)
     if options.metric is None and options.data.target in (None, known.kind):
         options = replace(options, metric=known.metric)

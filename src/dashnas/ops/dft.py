@@ -157,16 +157,9 @@ def dft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, devi
     shape, period = geometry.output_shape(map_shape), smallest_period(geometry, map_shape)
     # Tensors made under inference mode could not be used in training later.
     with torch.inference_mode(False):
-        if len(shape) == 2:
-            return Transforms(
-                _of_images([np.arange(n) for n in shape], period, True, dtype, device),
-                kernels_of_images(geometry, map_shape, period, dtype, device),
-            )
-        if period[0] <= SHORT_SIGNAL:
-            return Transforms(
-                _of_signals(np.arange(shape[0]), period[0], True, dtype, device),
-                kernels_of_signals(geometry, map_shape, period[0], dtype, device),
-            )
+        if len(shape) == 2 or period[0] <= SHORT_SIGNAL:
+            maps = _transform([np.arange(n) for n in shape], period, True, dtype, device)
+            return Transforms(maps, transforms_of_kernels(geometry, map_shape, period, dtype, device))
         return _of_long_signals(geometry, map_shape, period[0], dtype, device)
 
 
@@ -183,55 +176,35 @@ def smallest_period(geometry: Geometry, map_shape: tuple[int, ...]) -> tuple[int
     )
 
 
-def kernels_of_images(
+def transforms_of_kernels(
     geometry: Geometry,
     map_shape: tuple[int, ...],
     period: tuple[int, ...],
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[Transform, ...]:
-    """Of kernels merged on their own places of an image, phase by phase."""
+    """Of kernels merged on their own places, phase by phase."""
     return tuple(
-        _of_images([np.negative(steps) for steps in phase.steps], period, False, dtype, device)
+        _transform([np.negative(steps) for steps in phase.steps], period, False, dtype, device)
         for phase in stride_phases(geometry, map_shape)
     )
 
 
-def kernels_of_signals(
-    geometry: Geometry, map_shape: tuple[int, ...], period: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Transform, ...]:
-    """Of kernels merged on their own places of a signal, phase by phase; every row is one frequency."""
-    return tuple(
-        _of_signals(np.negative(phase.steps[0]), period, False, dtype, device)
-        for phase in stride_phases(geometry, map_shape)
-    )
-
-
-def _of_images(
+def _transform(
     positions: Sequence[NDArray[np.int64]],
     period: tuple[int, ...],
     of_maps: bool,
     dtype: torch.dtype,
     device: torch.device,
-) -> TwoStep:
-    """The second axis has the same matrix for all first frequencies."""
-    first, second = positions
-    return TwoStep(
-        _turns(np.arange(period[0] // 2 + 1), first, period[0]),
-        _turns(np.arange(period[1]), second, period[1])[None],
-        _counts(period[0]) / math.prod(period),
-        len(first) * len(second),
-        of_maps,
-        dtype,
-        device,
-    )
-
-
-def _of_signals(
-    positions: NDArray[np.int64], period: int, of_maps: bool, dtype: torch.dtype, device: torch.device
-) -> OneStep:
-    frequencies = np.arange(period // 2 + 1)
-    return OneStep(_turns(frequencies, positions, period)[:, None], _counts(period) / period, of_maps, dtype, device)
+) -> Transform:
+    """From positions, per axis, to rows of first frequencies: in one step for signals, in two for images."""
+    turns = _turns(np.arange(period[0] // 2 + 1), positions[0], period[0])
+    counts = _counts(period[0]) / math.prod(period)
+    if len(period) == 1:
+        return OneStep(turns[:, None], counts, of_maps, dtype, device)
+    # The second axis has the same matrix for all first frequencies.
+    second = _turns(np.arange(period[1]), positions[1], period[1])[None]
+    return TwoStep(turns, second, counts, math.prod(map(len, positions)), of_maps, dtype, device)
 
 
 def _of_long_signals(

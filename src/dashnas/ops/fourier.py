@@ -6,7 +6,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from dashnas.ops.dft import kernels_of_images, kernels_of_signals, smallest_period
+from dashnas.ops.dft import smallest_period, transforms_of_kernels
 from dashnas.ops.geometry import Geometry
 from dashnas.ops.spectral import Transforms
 
@@ -62,6 +62,4 @@ def fft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, devi
     period = tuple(next_fast_len(n, real=True) for n in smallest_period(geometry, map_shape))
     maps = Fft(geometry.output_shape(map_shape), period, dtype, device)
     with torch.inference_mode(False):
-        if len(period) == 2:
-            return Transforms(maps, kernels_of_images(geometry, map_shape, period, dtype, device))
-        return Transforms(maps, kernels_of_signals(geometry, map_shape, period[0], dtype, device))
+        return Transforms(maps, transforms_of_kernels(geometry, map_shape, period, dtype, device))
