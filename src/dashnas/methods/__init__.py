@@ -1,0 +1,1 @@
+"""Methods that are compared with each other, behind one interface."""
