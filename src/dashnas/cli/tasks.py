@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from dashnas.cli.arguments import Json
+from dashnas.cli.tasks_make import make
 
 tasks = typer.Typer(help="Small real data sets, each an .npz file like one of your own.", no_args_is_help=True)
+tasks.add_typer(make, name="make")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `dashnas tasks list` has it.")]
 """Which data set."""
