@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bad_server import serving
 from cli.commands import SMALL, arrays, assert_refused, dashnas
 from dashnas.tasks import TASKS
+from dashnas.tasks.official_files import OFFICIAL_FILES
 from dashnas.tasks.registry import TASKS as REGISTRY
 
 
@@ -168,3 +170,44 @@ class TestTaskInPlaceOfAFile:
         both = dashnas(*command.split(), "mine.npz", "--task", "digits8")
         assert_refused(both, "give either a file or a task, not both; got mine.npz and --task digits8")
         assert_refused(dashnas(*command.split()), r"nothing to learn from; give a file such as mydata\.npz, or --task")
+
+
+class TestFetchOfOfficialTasks:
+    FILES = tuple(f"{name}_{part}.npy" for name in ("ninapro", "label") for part in ("train", "val", "test"))
+
+    @pytest.fixture
+    def placed(self, tmp_path, monkeypatch):
+        """The folder of a task whose files were placed by hand."""
+        monkeypatch.setenv("DASHNAS_DATA", str(tmp_path / "data"))
+        folder = tmp_path / "data" / "ninapro"
+        folder.mkdir(parents=True)
+        for name in self.FILES:
+            (folder / name).write_bytes(b"by hand")
+        return folder
+
+    def test_files_placed_by_hand_are_found(self, placed):
+        result = dashnas("tasks", "fetch", "ninapro")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.strip() == str(placed)
+
+    def test_a_mirror_serves_what_is_missing(self, tmp_path):
+        with serving() as server:
+            server.files = {"/deepsea_filtered.npz": b"content"}
+            result = dashnas("tasks", "fetch", "deepsea", "--mirror", server.address, "--out", tmp_path / "mine")
+        assert result.exit_code == 0, result.stderr
+        assert result.stderr == ""
+        assert (tmp_path / "mine" / "deepsea_filtered.npz").read_bytes() == b"content"
+
+    def test_a_file_that_cannot_be_had_is_told(self, tmp_path, monkeypatch):
+        with serving() as server:
+            (file,) = OFFICIAL_FILES["deepsea"]
+            gone = dataclasses.replace(file, addresses=(server.address + "/gone.npz",))
+            monkeypatch.setitem(OFFICIAL_FILES, "deepsea", (gone,))
+            result = dashnas("tasks", "fetch", "deepsea", "--out", tmp_path)
+        assert_refused(
+            result, r"404 Not Found\. If .* get deepsea_filtered\.npz \(860 MB\) by hand, as from https://drive"
+        )
+
+    def test_a_mirror_is_for_official_tasks(self):
+        result = dashnas("tasks", "fetch", "digits8", "--mirror", "http://localhost")
+        assert_refused(result, "--mirror is for the official tasks, cifar100, .*; digits8 is none of them")

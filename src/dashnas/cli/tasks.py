@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dashnas.cli.arguments import Json
+from dashnas.cli.arguments import Json, Quiet
 from dashnas.cli.tasks_make import make
 
 tasks = typer.Typer(help="Small real data sets, each an .npz file like one of your own.", no_args_is_help=True)
@@ -60,19 +60,40 @@ def fetch(
     name: Name,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to put it; without, it stays in the cache."),
+        typer.Option(metavar="PATH", help="File, or for an official task folder, to put it; else the cache."),
     ] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of official files: try this address first, with /NAME-OF-FILE added."),
+    ] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Fetch a data set as an .npz file, once, and print where it lies.
+    """Fetch a data set, once, and print where it lies.
+
+    A small one is an .npz file. An official task of NAS-Bench-360 has a folder
+    of files, which are downloaded where they are not there yet; what was broken
+    off goes on when the same command is given again.
 
     For example:
 
       dashnas tasks fetch cricketx --out cricketx.npz
       dashnas tasks fetch digits8
+      dashnas tasks fetch ninapro
     """
     from dashnas import tasks
+    from dashnas.cli.counting import counting
+    from dashnas.errors import ConfigError
+    from dashnas.tasks.fetch_official import fetch_official
+    from dashnas.tasks.official_files import OFFICIAL_FILES
 
-    typer.echo(str(tasks.fetch(name, out)))
+    if name in OFFICIAL_FILES:
+        with counting(name, quiet=quiet, in_bytes=True) as tell:
+            path = fetch_official(name, out, mirror=mirror, progress=tell)
+    elif mirror is not None:
+        raise ConfigError(f"--mirror is for the official tasks, {', '.join(OFFICIAL_FILES)}; {name} is none of them")
+    else:
+        path = tasks.fetch(name, out)
+    typer.echo(str(path))
 
 
 @tasks.command()
