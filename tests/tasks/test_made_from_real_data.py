@@ -5,7 +5,8 @@ import pytest
 
 from dashnas.tasks.animals28 import first_of_equals
 from dashnas.tasks.cosmic_inject import PATCH, cut, draw_tracks
-from dashnas.tasks.sphere_digits import GRID, project, sphere_points
+from dashnas.tasks.sphere import GRID, sphere_points
+from dashnas.tasks.sphere_digits import project
 from dashnas.tasks.splice import encode
 from dashnas.tasks.two_digits import CANVAS, overlay
 

@@ -52,6 +52,59 @@ def darcy(
         typer.echo(str(path))
 
 
+@make.command()
+def spherical(
+    images: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="An .npz file with x and y, and what else there is; or cifar100."),
+    ],
+    seed: Annotated[int, typer.Option(help="Of all turns.")] = 0,
+    turn_every: Annotated[int, typer.Option(help="Images in a row that share one turn of the sphere.")] = 500,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An .npz file, or with .gz the official format; else NAME-sphere.npz."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Lay images onto a sphere that is turned at random, as the benchmark does.
+
+    Each channel is projected onto 60 latitudes and 60 longitudes. Of cifar100,
+    whose files `dashnas tasks fetch cifar100` brings, comes a file of the official
+    name and format where the task looks for it, of other images an .npz file
+    like the one given.
+
+    For example:
+
+      dashnas tasks make spherical --images digits.npz --turn-every 1
+      dashnas tasks make spherical --images cifar100
+    """
+    from dashnas.cli.counting import counting
+    from dashnas.data.files import read_npz
+    from dashnas.errors import DataError
+    from dashnas.tasks.make_spherical import (
+        OFFICIAL_NAME,
+        SphereRecipe,
+        make_spherical,
+        read_cifar100,
+        write_spherical,
+    )
+    from dashnas.tasks.official import official_folder
+
+    recipe = SphereRecipe(seed=seed, turn_every=turn_every)
+    if images == "cifar100":
+        arrays = read_cifar100(official_folder("cifar100") / "cifar-100-python")
+        out = out or official_folder("spherical") / OFFICIAL_NAME
+    elif Path(images).is_file():
+        arrays = read_npz(Path(images))
+        out = out or Path(f"{Path(images).stem}-sphere.npz")
+    else:
+        raise DataError(f"{images} is no file; expected an .npz file with images as x, or cifar100")
+    with counting("spherical", quiet=quiet) as tell:
+        made = make_spherical(arrays, recipe, progress=tell)
+    write_spherical(made, recipe, out)
+    typer.echo(str(out))
+
+
 def usable_cores() -> int:
     """Cores of the machine that this process may use."""
     import os

