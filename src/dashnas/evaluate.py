@@ -1,6 +1,7 @@
 """Predictions and scores of a trained network, on the original scale of the targets and over a whole part."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
-from dashnas.metrics import Metric, Score, score
+from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, score
+from dashnas.protocol_metrics import pooled
 
 
 def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser, device: torch.device) -> np.ndarray:
@@ -45,7 +47,7 @@ def _forward(network: nn.Module, x: Tensor) -> Tensor:
 
 def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int, device: torch.device) -> float:
     """The metric's value of a network on a part, without an interval."""
-    return metric.compute(_predict_part(network, part, batch_size, device), part.targets(), part.mask())
+    return metric.compute(*_answers(metric, _predict_part(network, part, batch_size, device), part))
 
 
 def refuse_undefined(metric: Metric, part: Part) -> None:
@@ -53,26 +55,49 @@ def refuse_undefined(metric: Metric, part: Part) -> None:
 
     Raises:
         UndefinedScoreError: it has none, such as an AUROC where only one outcome occurs.
+        ConfigError: it needs a field that the samples do not have.
     """
     kind, targets = part.spec.target_kind, part.targets()
     by_class = kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES)
     shape = (len(targets), part.spec.outputs, *targets.shape[1:]) if by_class else targets.shape
-    metric.compute(np.zeros(shape, np.float32), targets, part.mask())
+    metric.compute(*pooled(metric, Answers(np.zeros(shape, np.float32), targets, part.mask()), part.fields))
 
 
 def final_scores(
-    networks: dict[str, nn.Module], test: SealedTest, metric: Metric, *, batch_size: int, device: torch.device
+    networks: dict[str, nn.Module],
+    test: SealedTest,
+    metric: Metric,
+    *,
+    batch_size: int,
+    device: torch.device,
+    also: Sequence[Metric] = (),
 ) -> dict[str, Score]:
     """Open the test part, once everything is chosen, and score each network on it with a 95 % interval.
+
+    The values of the metrics of `also` come with it; one that has none on the test part is NaN.
 
     Raises:
         UndefinedScoreError: the metric has no value on the test part.
     """
     part = test.open()
-    return {
-        name: score(metric, _predict_part(network, part, batch_size, device), part.targets(), part.mask())
-        for name, network in networks.items()
-    }
+    scores = {}
+    for name, network in networks.items():
+        predictions = _predict_part(network, part, batch_size, device)
+        own = score(metric, *_answers(metric, predictions, part))
+        scores[name] = replace(own, also={other.name: _value_if_any(other, predictions, part) for other in also})
+    return scores
+
+
+def _value_if_any(metric: Metric, predictions: np.ndarray, part: Part) -> float:
+    try:
+        return metric.compute(*_answers(metric, predictions, part))
+    except UndefinedScoreError:
+        return np.nan
+
+
+def _answers(metric: Metric, predictions: np.ndarray, part: Part) -> Answers:
+    """What the metric compares on a part."""
+    return pooled(metric, Answers(predictions, part.targets(), part.mask()), part.fields)
 
 
 def _predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:

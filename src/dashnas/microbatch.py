@@ -64,7 +64,7 @@ def set_gradients(
     losses, weights = [], []
     for piece in cut:
         torch.manual_seed(seed)
-        batch = part.batch(piece, device)
+        batch = part.batch(piece, device, seed=seed)
         value = loss(model(batch.x), batch)
         if len(cut) == 1:
             value.backward()  # type: ignore[no-untyped-call]

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dashnas.presets import Options
+    from dashnas.tasks import OfficialSource
 
 
-def given_data(data: Path | None, task: str | None, options: "Options") -> tuple[Path, "Options"]:
-    """The file that DATA or --task means, and the options with the task's metric if none was asked for.
+def given_data(data: Path | None, task: str | None, options: "Options") -> tuple["Path | OfficialSource", "Options"]:
+    """What DATA or --task means, and the options with the task's metric if none was asked for.
 
-    The file of a task is fetched into the cache. With a --target other than the task's own kind, the metric is
+    The file of a small task is fetched into the cache. The metric of an official one is that of the protocol, and is
+    left to it. With a --target other than the task's own kind, the metric is
     left to that.
 
     Raises:
@@ -30,6 +32,8 @@ def given_data(data: Path | None, task: str | None, options: "Options") -> tuple
     from dashnas import tasks  # which imports what makes each of them, and is not for those with a file
 
     known = tasks.get_task(task)
+    if isinstance(known, tasks.OfficialTask):
+        return tasks.OfficialSource(known), options
     if options.metric is None and options.data.target in (None, known.kind):
         options = replace(options, metric=known.metric)
-    return tasks.fetch(task), options
+    return tasks.task_source(task), options

@@ -13,6 +13,7 @@ from dashnas.data.spec import Batch, DataSpec, TargetKind
 from dashnas.data.tables import Array, Table
 from dashnas.data.targets import shape_targets
 from dashnas.errors import SealedTestError
+from dashnas.seeding import derive_seed
 
 _TORCH_TYPES = ["float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool"]
 
@@ -45,15 +46,17 @@ class Part:
         """Further values that travel with the samples, such as `group`, for the whole part."""
         return self._table.take(self._rows, self._fields)
 
-    def batch(self, indices: npt.ArrayLike, device: torch.device | str = "cpu") -> Batch:
+    def batch(self, indices: npt.ArrayLike, device: torch.device | str = "cpu", *, seed: int | None = None) -> Batch:
         """Read and normalise samples; no others are read.
 
         Args:
             indices: positions in this part, shape (batch,).
             device: where the tensors are wanted.
+            seed: to train on them: of all that is drawn where the data are augmented, for each sample on its own, so
+                that a sample is the same whatever stands beside it. None gives them as they are scored.
         """
         names = ["x", "y", *(["mask"] if self._masked else []), *self._fields]
-        columns = self._table.take(self._rows[np.asarray(indices, np.int64)], names)
+        columns = self._columns(self._rows[np.asarray(indices, np.int64)], names, seed)
         mask = columns["mask"].astype(bool) if self._masked else None
         return Batch(
             x=encode_inputs(columns["x"], self.spec, self.normaliser, device, impute=self._impute),
@@ -105,6 +108,14 @@ class Part:
         """The samples at these positions of this part, as a part."""
         rows = self._rows[np.asarray(indices, np.int64)]
         return Part(self._table, rows, self.spec, self.normaliser, impute=self._impute)
+
+    def _columns(self, rows: npt.NDArray[np.int64], names: Sequence[str], seed: int | None) -> dict[str, Array]:
+        draw = getattr(self._table, "draw", None)  # of a DrawingTable
+        if seed is None or draw is None:
+            return self._table.take(rows, names)
+        generators = [np.random.default_rng(derive_seed(seed, "draw", int(row))) for row in rows]
+        drawn: dict[str, Array] = draw(rows, names, generators)
+        return drawn
 
     def _encode_targets(self, y: Array, mask: Array | None) -> Tensor:
         shaped = torch.from_numpy(shape_targets(y, mask, self.spec))
