@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dashnas.tasks import OfficialSource
 
 Data = Annotated[
-    Path | None, typer.Argument(metavar="DATA", help="An .npz file, a .csv file or a folder of .npy files.")
+    Path | None, typer.Argument(metavar="DATA", help="An .npz file, a .csv file, a folder of .npy files or of images.")
 ]
 """What is learned from, unless a task is."""
 

@@ -35,9 +35,10 @@ def fit(
 ) -> None:
     """Search, tune, train and score a network for DATA.
 
-    DATA is an .npz file with x and y, a folder with x.npy and y.npy, or a .csv
-    with a row per sample. The untouched backbone is trained beside the searched
-    network. A run that was stopped goes on when the same command is given again.
+    DATA is an .npz file with x and y, a folder with x.npy and y.npy, a .csv with
+    a row per sample, or a folder with a folder of images per class. The
+    untouched backbone is trained beside the searched network. A run that was
+    stopped goes on when the same command is given again.
 
     For example:
 

@@ -72,6 +72,17 @@ def read_options(
     images: Annotated[
         bool, _option(_DATA, "Read x of shape (n, height, width) as images, not as signals.", "--images")
     ] = False,
+    image_size: Annotated[
+        int | None,
+        _option(
+            _DATA,
+            "Of a folder of image files: height and width. Else as they are if all are alike, or 224.",
+            metavar="PIXELS",
+        ),
+    ] = None,
+    augment: Annotated[
+        bool, _option(_DATA, "Of a folder of image files: cut out and mirror at random in training.", "--augment")
+    ] = False,
     validation_fraction: Annotated[float, _option(_DATA, "Held out for choosing, if not in the file.")] = 0.2,
     test_fraction: Annotated[float, _option(_DATA, "Sealed for the final score, if not in the file.")] = 0.2,
     impute: Annotated[
@@ -169,6 +180,8 @@ def read_options(
         data=DataConfig(
             target=target,  # type: ignore[arg-type]  # text becomes a TargetKind there
             images=images,
+            image_size=image_size,
+            augment=augment,
             validation_fraction=validation_fraction,
             test_fraction=test_fraction,
             impute=impute,

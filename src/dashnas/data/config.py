@@ -14,6 +14,10 @@ class DataConfig:
     """What is to be predicted; None infers it from the targets' shape and type. A plain string does too."""
     images: bool = False
     """Read inputs (n, height, width) as one-channel images; otherwise (n, a, b) is (n, channels, length)."""
+    image_size: int | None = None
+    """Of a folder of image files: height and width; None leaves images as they are if all are alike, else 224."""
+    augment: bool = False
+    """Of a folder of image files: cut out and mirror at random in training."""
     validation_fraction: float = 0.2
     """Share of the samples in `x` that is held out for choosing, where no validation part is given."""
     test_fraction: float = 0.2
@@ -29,6 +33,8 @@ class DataConfig:
                 raise ConfigError(
                     unknown_name("target kind", str(self.target), [kind.value for kind in TargetKind])
                 ) from None
+        if self.image_size is not None and self.image_size < 1:
+            raise ConfigError(f"image_size must be at least 1 pixel, got {self.image_size}; try 224")
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(
                 f"validation_fraction must be above 0 and below 1, got {self.validation_fraction}; "

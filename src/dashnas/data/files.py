@@ -65,7 +65,10 @@ def read_folder(folder: Path) -> dict[str, Array]:
     """
     arrays = {path.stem: read_npy(path) for path in sorted(folder.glob("*.npy"))}
     if not arrays:
-        raise DataError(f"{folder} holds no .npy files; expected x.npy and y.npy, as numpy.save writes them")
+        raise DataError(
+            f"{folder} holds no .npy files; expected x.npy and y.npy, as numpy.save writes them, "
+            "or a folder of images per class"
+        )
     return arrays
 
 

@@ -19,6 +19,7 @@ from dashnas.data.describe import describe
 from dashnas.data.divide import divide, join_development
 from dashnas.data.fingerprint import fingerprint
 from dashnas.data.fit_normaliser import fit_normaliser
+from dashnas.data.image_folder import SCALED_BY, ImageConfig, ImageTable, evenly_spaced
 from dashnas.data.inputs import Layout, check_finite, check_same_layout, layout_near_misses, read_layout
 from dashnas.data.kinds import KindReading, kind_near_misses, read_kind
 from dashnas.data.normalise import Normaliser
@@ -66,8 +67,9 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
     """Read a data set, refuse what cannot be learned from, and divide it.
 
     Args:
-        source: a path to an `.npz` or `.csv` file or to a folder of `.npy` files; a dict of arrays; a pair
-            (x, y) of arrays or tensors; a torch Dataset, or a dict of Datasets by part; a task's own source.
+        source: a path to an `.npz` or `.csv` file, to a folder of `.npy` files or to one with a folder of images per
+            class; a dict of arrays; a pair (x, y) of arrays or tensors; a torch Dataset, or a dict of Datasets by part;
+            a task's own source.
         config: what cannot be seen in the arrays.
         seed: decides the split where parts are not given; the same seed gives the same one.
         protocol: the rules that a task's own source is read under.
@@ -89,7 +91,7 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
             f"the protocol {protocol!r} repeats how published scores of the ten NAS-Bench-360 tasks were made; "
             f"no such scores exist for these data, which are scored under {CLEAN!r}"
         )
-    read = read_source(source)
+    read = read_source(source, images=ImageConfig(size=config.image_size, augment=config.augment))
     tables = read.tables
     layout = _check_inputs(tables, config)
     replaced = sum(check_finite(t, "x" + SUFFIXES[p], impute=config.impute) for p, t in tables.items())
@@ -108,7 +110,9 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
     warnings += check_groups(tables)
     rows, how = divide(tables, spec, config, seed)
     development_table, development_rows = join_development(tables, rows, spec)
-    normaliser, constant = fit_normaliser(tables["train"], rows["train"], spec, impute=config.impute)
+    # To decode every image takes as long as an epoch of training.
+    scaled_by = evenly_spaced(rows["train"], SCALED_BY) if isinstance(tables["train"], ImageTable) else rows["train"]
+    normaliser, constant = fit_normaliser(tables["train"], scaled_by, spec, impute=config.impute)
 
     def part(table: Table, indices: Indices) -> Part:
         return Part(table, indices, spec, normaliser, impute=config.impute)

@@ -10,11 +10,13 @@ from torch.utils.data import Dataset
 from dashnas.data.arrays import SUFFIXES, tables_from_arrays
 from dashnas.data.csv_table import read_csv
 from dashnas.data.files import read_folder, read_npy, read_npz
+from dashnas.data.image_folder import ImageConfig, is_image_folder, read_image_folder
 from dashnas.data.spec import DataSpec
 from dashnas.data.tables import Table
 from dashnas.data.torch_dataset import table_from_dataset
-from dashnas.errors import DataError, unknown_name
+from dashnas.errors import ConfigError, DataError, unknown_name
 
+_AS_THEY_ARE = ImageConfig()
 _PART_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -30,19 +32,22 @@ class Source:
     """What looks mistaken, but can be used."""
 
 
-def read_source(source: Any, *, trained: DataSpec | None = None) -> Source:
+def read_source(source: Any, *, trained: DataSpec | None = None, images: ImageConfig = _AS_THEY_ARE) -> Source:
     """Find the samples.
 
     Args:
-        source: a path to an `.npz` file, a `.csv` file or a folder of `.npy` files; a dict of arrays; a pair
-            (x, y); a torch Dataset, or a dict of them by part. To predict also x alone.
+        source: a path to an `.npz` file, a `.csv` file, a folder of `.npy` files or one with a folder of images per
+            class; a dict of arrays; a pair (x, y); a torch Dataset, or a dict of them by part. To predict also x alone.
         trained: what a trained model takes; targets are then not needed. None when training.
+        images: how image files become arrays.
 
     Raises:
         DataError: there is nothing there, or it cannot be read.
+        ConfigError: there are no image files, but settings for them.
     """
     if isinstance(source, str | Path):
-        return _from_path(Path(source), trained)
+        return _from_path(Path(source), trained, images)
+    _refuse_image_settings(images, "the data")
     if isinstance(source, Dataset):
         table = table_from_dataset(source, "the dataset", targets=trained is None)
         return Source({"train": table}, "the dataset")
@@ -58,16 +63,31 @@ def read_source(source: Any, *, trained: DataSpec | None = None) -> Source:
     )
 
 
-def _from_path(path: Path, trained: DataSpec | None) -> Source:
+def _refuse_image_settings(images: ImageConfig, origin: str) -> None:
+    if images != _AS_THEY_ARE:
+        raise ConfigError(
+            f"image_size and augment (--image-size, --augment, the imagenet presets) are for a folder of image files; "
+            f"{origin} holds arrays, so leave them out"
+        )
+
+
+def _from_path(path: Path, trained: DataSpec | None, images: ImageConfig) -> Source:
     try:
         path = path.expanduser()
     except RuntimeError as error:  # no such user, or none has a home
         raise DataError(f"{path} cannot be found: {error}") from error
     try:
         if not path.exists():
-            raise DataError(f"{path} does not exist; expected an .npz file, a .csv file or a folder of .npy files")
+            raise DataError(
+                f"{path} does not exist; expected an .npz file, a .csv file, a folder of .npy files or of images"
+            )
         if not path.is_dir() and not path.is_file():
             raise DataError(f"{path} is a pipe or a device; save the data in a file first, and give that")
+        if path.is_dir() and not any(path.glob("*.npy")) and is_image_folder(path):
+            form = None if trained is None else (trained.channels, trained.spatial_shape)
+            found, left_out = read_image_folder(path, images, trained=form)
+            return Source(found, str(path), tuple(left_out))
+        _refuse_image_settings(images, str(path))
         if path.is_dir():
             arrays = read_folder(path)
         elif path.suffix.lower() == ".csv":

@@ -1,6 +1,6 @@
 """Tables one after the other as one, without copying: training and validation samples that lie apart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,18 @@ class StackedTable:
 
     def take(self, rows: Rows, names: Sequence[str]) -> dict[str, Array]:
         """These rows of these columns, in the given order."""
+        return self._gather(rows, names, lambda table, rows, names, _: table.take(rows, names))
+
+    def draw(self, rows: Array, names: Sequence[str], generators: Sequence[np.random.Generator]) -> dict[str, Array]:
+        """The same as they are trained on: of tables that draw their samples anew each time, drawn."""
+
+        def read(table: Table, rows: Array, names: Sequence[str], here: Array) -> dict[str, Array]:
+            draw = getattr(table, "draw", None)  # of a DrawingTable
+            return draw(rows, names, [generators[i] for i in here]) if draw else table.take(rows, names)
+
+        return self._gather(rows, names, read)
+
+    def _gather(self, rows: Rows, names: Sequence[str], read: Callable[..., dict[str, Array]]) -> dict[str, Array]:
         rows = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
         taken = {name: np.empty((len(rows), *self.shape(name)[1:]), self.dtype(name)) for name in names}
         source = np.searchsorted(self._ends, rows, side="right")
@@ -52,7 +64,7 @@ class StackedTable:
             if not len(here):
                 continue
             start = int(self._ends[number]) - len(table)
-            piece = table.take(rows[here] - start, [name for name in names if name in table.names])
+            piece = read(table, rows[here] - start, [name for name in names if name in table.names], here)
             for name in names:
                 taken[name][here] = piece.get(name, True)
         return taken
