@@ -250,3 +250,18 @@ def test_the_wishes_of_the_user_stand_above_every_preset(preset):
         assert getattr(wishes, name) in (None, getattr(config.recipe, name)), name
     assert config.search.separable
     assert config.space == SearchSpace(kernel_sizes=(3,), dilations=(2,))
+
+
+@pytest.mark.parametrize(
+    ("preset", "backbone", "width", "epochs"), [("imagenet", "convnext", 96, 100), ("imagenet-wrn", "wrn", 64, 50)]
+)
+def test_the_presets_for_imagenet_have_what_the_appendix_tells(preset, backbone, width, epochs):
+    large = DataSpec(channels=3, spatial_shape=(224, 224), target_kind=TargetKind.CLASSES, outputs=1000)
+    config = resolve(Options(preset=preset), large, 1_281_167)
+    assert (config.backbone, config.width) == (backbone, width)  # ConvNeXt-T and WRN 16-4
+    assert config.space == SearchSpace(kernel_sizes=(3, 5, 7, 9, 11), dilations=(1, 3, 7))
+    assert config.search.subsample == 0.2
+    assert config.schedule == Schedule(search_epochs=10, tune_trials=1, tune_epochs=1, retrain_epochs=epochs)
+    assert config.data.augment
+    own = resolve(Options(preset=preset, kernel_sizes=(3, 5), dilations=(1,)), large, 1_281_167).space
+    assert own == SearchSpace(kernel_sizes=(3, 5), dilations=(1,))

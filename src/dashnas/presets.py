@@ -29,12 +29,16 @@ MOST_THREADS = 1024
 """Of the CPU; PyTorch crashes, without an exception, where the machine cannot start as many as it is told."""
 
 
+_FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
+"""Presets that need a folder of images, and cut and mirror them in training."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a user may ask for; None leaves a setting to the preset or to the data."""
 
     preset: str = "default"
-    """`default`, `quick` or `paper`."""
+    """`default`, `quick` or `paper`; for a folder of images also `imagenet` or `imagenet-wrn`."""
     seed: int = 0
     """Of every random draw."""
     budget_seconds: float | None = None
@@ -99,6 +103,8 @@ class Options:
     def __post_init__(self) -> None:
         # The data are read and divided with these before there is a FitConfig, which checks all other settings.
         check_protocol(self.protocol)
+        if self.preset in _FOR_IMAGE_FILES:
+            object.__setattr__(self, "data", replace(self.data, augment=True))
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if self.threads is not None and self.threads > MOST_THREADS:
@@ -158,7 +164,7 @@ def resolve(
         metric=options.metric,
         class_weights=options.class_weights,
         data=options.data,
-        space=_space(options, spec),
+        space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
         search=_search(options, config.search),
         budget_seconds=options.budget_seconds,
@@ -204,8 +210,10 @@ def _widths(options: Options, config: FitConfig) -> tuple[int | None, int | None
     return config.width, config.search_width
 
 
-def _space(options: Options, spec: DataSpec) -> SearchSpace:
+def _space(options: Options, spec: DataSpec, preset: SearchSpace | None) -> SearchSpace:
     space = SearchSpace.for_dims(spec.spatial_dims, per_axis=options.per_axis)
+    if preset is not None and not options.per_axis:
+        space = replace(space, kernel_sizes=preset.kernel_sizes, dilations=preset.dilations)
     chosen = {n: getattr(options, n) for n in ("kernel_sizes", "dilations") if getattr(options, n) is not None}
     return replace(space, **chosen)
 
@@ -315,6 +323,36 @@ def _paper(spec: DataSpec, samples: int, development: int, batch_size: int | Non
     return replace(config, tune=TuneConfig(tuner=Tuner.GRID, subsample=share))
 
 
+def _imagenet(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
+    """The paper's search space, backbone, epochs and share of the batches on ImageNet with ConvNeXt-T.
+
+    What it does not tell is as in `paper`, but rates fall along a cosine, batches are larger, and no recipes are tried:
+    the one recipe is trained for an epoch, for a validation score beside the backbone's.
+
+    Reference: Shen et al. 2022, Appendix A.9.2, with the epochs of its Table 9.
+    """
+    paper, cosine = _paper(spec, samples, development, batch_size), LearningRateSchedule()
+    return replace(
+        paper,
+        backbone="convnext",
+        width=96,
+        search_width=96,
+        batch_size=min(256, max(samples // 2, 2)) if batch_size is None else batch_size,
+        space=SearchSpace(kernel_sizes=(3, 5, 7, 9, 11), dilations=(1, 3, 7)),
+        search=replace(paper.search, schedule=cosine),
+        tune=TuneConfig(subsample=0.2),
+        retrain=RetrainConfig(schedule=cosine, clip=1.0),
+        schedule=Schedule(search_epochs=10, tune_trials=1, tune_epochs=1, retrain_epochs=100),
+    )
+
+
+def _imagenet_wrn(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
+    """The same with WRN 16-4, which the paper trains for 50 epochs."""
+    config = _imagenet(spec, samples, development, batch_size)
+    schedule = Schedule(search_epochs=10, tune_trials=1, tune_epochs=1, retrain_epochs=50)
+    return replace(config, backbone="wrn", width=64, search_width=64, schedule=schedule)
+
+
 def tuning_share(batches: int) -> float:
     """Share of its batches that an epoch of the paper's tuning visits, by their number (authors' code)."""
     return next((share for limit, share in ((50, 0.2), (100, 0.1), (500, 0.05)) if batches < limit), 0.01)
@@ -330,6 +368,8 @@ PRESETS: dict[str, Callable[[DataSpec, int, int, int | None], FitConfig]] = {
     "default": _default,
     "quick": _quick,
     "paper": _paper,
+    "imagenet": _imagenet,
+    "imagenet-wrn": _imagenet_wrn,
 }
 """Settings to start from, by name: of the data, the samples of the training part and of training and validation part
 together, and the batch size, if it was given."""

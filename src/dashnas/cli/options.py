@@ -29,7 +29,9 @@ _TIME, _DATA, _NETWORK, _RECIPE, _MACHINE = (
 
 def read_options(
     *,
-    preset: Annotated[str, _option(_TIME, "default, quick or paper.")] = "default",
+    preset: Annotated[
+        str, _option(_TIME, "default, quick or paper; for a folder of images also imagenet, imagenet-wrn.")
+    ] = "default",
     budget: Annotated[
         str | None,
         _option(_TIME, "Time for everything, such as 90s, 10m or 1h30m; instead of epochs.", metavar="TIME"),
