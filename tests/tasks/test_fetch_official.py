@@ -1,5 +1,6 @@
 """The files of the official tasks: the table of them, and how they come into their folder."""
 
+import dataclasses
 import io
 import tarfile
 
@@ -7,6 +8,7 @@ import pytest
 
 from bad_server import serving
 from dashnas.errors import ConfigError, DataError
+from dashnas.tasks import OFFICIAL_TASKS
 from dashnas.tasks import fetch_official as module
 from dashnas.tasks.download import Patience
 from dashnas.tasks.fetch_official import fetch_official, is_there
@@ -30,6 +32,11 @@ class TestTable:
         assert file.checksum is None or file.checksum.partition(":")[0] in ("sha256", "md5")
         assert (file.limits is None) == (not file.unpacks_to)
         assert file.limits is None or file.limits.bytes > 1e6 * file.megabytes
+
+    @pytest.mark.parametrize("task", OFFICIAL_TASKS)
+    def test_brings_what_each_reader_looks_for(self, task):
+        brought = {name for file in OFFICIAL_FILES[task] for name in (file.unpacks_to or (file.name,))}
+        assert brought == set(OFFICIAL_TASKS[task].files)
 
 
 def tar(contents):
@@ -102,8 +109,8 @@ def test_files_go_where_the_task_looks_for_them(server, tmp_path, monkeypatch):
 
 def test_what_was_placed_by_hand_is_not_downloaded(server, tmp_path):
     (tmp_path / "a").write_bytes(b"by hand")
-    (tmp_path / "around" / "inner").mkdir(parents=True)
-    (tmp_path / "around" / "inner" / "c.txt").write_bytes(b"by hand")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "c.txt").write_bytes(b"by hand")
     fetch(tmp_path)
     assert asked(server) == []
 
@@ -131,6 +138,16 @@ def test_an_unpacking_that_was_broken_off_goes_on(server, tmp_path, monkeypatch)
     fetch(tmp_path)
     assert content(tmp_path).items() >= WHOLE.items()
     assert asked(server) == ["/a.npy", "/b.tar"]
+
+
+def test_a_folder_that_an_archive_puts_around_its_files_is_taken_off(server, tmp_path, monkeypatch):
+    server.files["/b.tar"] = tar({"around/inner/c.txt": b"letters"})
+    file = dataclasses.replace(OFFICIAL_FILES["toy"][1], unpacks_to=("inner",))
+    monkeypatch.setitem(OFFICIAL_FILES, "toy", (file,))
+    fetch(tmp_path)
+    assert content(tmp_path) == {"inner/c.txt": b"letters"}
+    fetch(tmp_path)
+    assert asked(server) == ["/b.tar"]
 
 
 def test_a_mirror_is_tried_first(server, tmp_path):

@@ -56,7 +56,7 @@ def is_there(file: OfficialFile, folder: Path) -> bool:
     """Whether the folder has what the task reads of a file."""
     if not file.unpacks_to:
         return any((folder / name).is_file() for name in (file.name, *file.also_named))
-    return not _begun(file, folder).exists() and all(_found(folder, name) for name in file.unpacks_to)
+    return not _begun(file, folder).exists() and all((folder / name).exists() for name in file.unpacks_to)
 
 
 def _bring(
@@ -85,9 +85,10 @@ def _bring(
     except OSError as error:
         raise storage_error(begun, error) from error
     unpack(path, folder, file.limits, progress=progress)
+    for name in file.unpacks_to:
+        if not (folder / name).exists():
+            _lift(name, folder, path)
     begun.unlink()
-    if lacking := [name for name in file.unpacks_to if not _found(folder, name)]:
-        raise DataError(f"{path} does not hold {lacking[0]}; it is another archive than expected, so remove it")
     if not placed:
         with contextlib.suppress(OSError):
             path.unlink()
@@ -98,9 +99,15 @@ def _begun(file: OfficialFile, folder: Path) -> Path:
     return folder / f".{file.name}.unpacking"
 
 
-def _found(folder: Path, name: str) -> bool:
-    """Whether a file or folder is there, or in a folder that an archive put around it."""
-    return (folder / name).exists() or any(folder.glob(f"*/{name}"))
+def _lift(name: str, folder: Path, archive: Path) -> None:
+    """Move what the task reads out of a folder that the archive put around it."""
+    found = next(iter(sorted(folder.glob(f"*/{name}"))), None)
+    if found is None:
+        raise DataError(f"{archive} does not hold {name}; it is another archive than expected, so remove it")
+    try:
+        found.rename(folder / name)
+    except OSError as error:
+        raise storage_error(folder / name, error) from error
 
 
 def _by_hand(task: str, folder: Path) -> str:
