@@ -181,7 +181,7 @@ def need_finite(array: Array, what: str, path: Path) -> Array:
 
 def share(samples: int, held: int, of: int) -> int:
     """How many samples are held out where an official file of `of` samples holds out `held`; in proportion elsewhere."""
-    return samples * held // of
+    return max(samples * held // of, 1)
 
 
 def shuffled(samples: int, seed: int) -> Indices:
