@@ -120,7 +120,9 @@ def read_clips(folder: Path, part: str) -> ClipFiles:
     rows = [row for row in rows if part == "test" or row["split"] == part]
     files = [folder / f"FSD50K.{table}_audio" / f"{row['fname']}.wav" for row in rows]
     if missing := [file for file in files if not file.exists()]:
-        raise DataError(f"{path} lists {missing[0].name}, which is not in {missing[0].parent}; unpack the archive again")
+        raise DataError(
+            f"{path} lists {missing[0].name}, which is not in {missing[0].parent}; unpack the archive again"
+        )
     return ClipFiles(_multi_hot([row["labels"] for row in rows], numbers, path), files)
 
 
@@ -166,7 +168,9 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from error
     if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-        raise DataError(f"{path} has no column {missing[0]!r}; found: {', '.join(reader.fieldnames or ()) or 'nothing'}")
+        raise DataError(
+            f"{path} has no column {missing[0]!r}; found: {', '.join(reader.fieldnames or ()) or 'nothing'}"
+        )
     if not rows:
         raise DataError(f"{path} lists nothing")
     return rows

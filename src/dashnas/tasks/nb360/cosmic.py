@@ -30,9 +30,34 @@ from dashnas.tasks.safe_pickle import load_npy
 
 FILTER = "f435w"
 GALAXIES = frozenset(
-    "10760_2 10760_4 13737_2 13737_3 9490_a3 12513_2 12513_3 10182_pb 10182_pd 10342_3 14343_1 13057_1 10260_7 "
-    "10260_5 10407_3 13364_95 10190_28 10190_13 9490_a2 13691_11 12058_12 12058_16 12058_1 12058_6 14704_1 "
-    "13804_6".split()
+    [
+        "10760_2",
+        "10760_4",
+        "13737_2",
+        "13737_3",
+        "9490_a3",
+        "12513_2",
+        "12513_3",
+        "10182_pb",
+        "10182_pd",
+        "10342_3",
+        "14343_1",
+        "13057_1",
+        "10260_7",
+        "10260_5",
+        "10407_3",
+        "13364_95",
+        "10190_28",
+        "10190_13",
+        "9490_a2",
+        "13691_11",
+        "12058_12",
+        "12058_16",
+        "12058_1",
+        "12058_6",
+        "14704_1",
+        "13804_6",
+    ]
 )
 """Proposal and visit of the fields of galaxies; the others are clusters of stars, or empty."""
 CROP = slice(64, 192)
@@ -142,7 +167,9 @@ class ImageTable:
 def _layers(path: Path) -> Array:
     layers = load_npy(path, lazily=True)
     if not isinstance(layers, np.ndarray) or layers.ndim != 3 or len(layers) not in (2, 3):
-        raise DataError(f"{path} has shape {np.shape(layers)}; expected image, rays and ignored pixels: 3 x height x width")
+        raise DataError(
+            f"{path} has shape {np.shape(layers)}; expected image, rays and ignored pixels: 3 x height x width"
+        )
     middle = layers[:, CROP, CROP].astype(np.float32)
     if middle.shape[1:] != (SIDE, SIDE):
         raise DataError(f"{path} has shape {layers.shape}; expected at least {CROP.stop} pixels a side")

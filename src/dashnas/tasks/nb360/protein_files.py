@@ -32,7 +32,7 @@ def read_features(path: Path) -> Array:
     content = need_keys(load_pickle_file(path, encoding="latin1"), keys, path)
     length = np.shape(content["sa"])[0] if np.ndim(content["sa"]) == 1 else -1
     shapes = {"ss": (3, length), "pssm": (length, PROFILE), "sa": (length,), "entropy": (length,)}
-    shapes |= {name: (length, length) for name in _MAPS}
+    shapes |= dict.fromkeys(_MAPS, (length, length))
     parts = {name: need_shape(content[name], shape, name, path).astype(np.float32) for name, shape in shapes.items()}
     residues = np.concatenate([parts["ss"], parts["pssm"].T, parts["sa"][None], parts["entropy"][None]])  # (27, length)
     features = np.empty((CHANNELS, length, length), np.float32)

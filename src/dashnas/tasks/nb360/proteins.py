@@ -91,9 +91,7 @@ class ProteinTable:
             return {name: np.empty((0, *self.shape(name)[1:]), self.dtype(name)) for name in names}
         return {name: np.asarray([sample[name] for sample in samples], self.dtype(name)) for name in names}
 
-    def _read(
-        self, row: int, names: Sequence[str], canvas: int, random: np.random.Generator | None
-    ) -> dict[str, Any]:
+    def _read(self, row: int, names: Sequence[str], canvas: int, random: np.random.Generator | None) -> dict[str, Any]:
         path = self.folder / "distance" / f"{self.proteins[row]}-cb.npy"
         distances = read_distances(path)
         length = len(distances)
