@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import scipy.io
 from scipy.io import wavfile
+
+from dashnas.data import DataConfig, PreparedData, prepare
+from dashnas.tasks import task_source
 
 Maker = Callable[[Path, np.random.Generator], None]
 
@@ -152,6 +156,13 @@ MAKERS: dict[str, Maker] = {
     for maker in (cifar100, cosmic, darcy, deepsea, ecg, fsd50k, ninapro, psicov, satellite, spherical)
 }
 """By name of the task."""
+
+
+def prepared(name: str, data: Path, protocol: str = "clean", seed: int = 0) -> PreparedData:
+    """A task whose files lie below `data`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DASHNAS_DATA", str(data))
+        return prepare(task_source(name), DataConfig(), seed=seed, protocol=protocol)
 
 
 def make(name: str, data: Path) -> Path:

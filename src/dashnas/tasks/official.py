@@ -202,7 +202,7 @@ def need_finite(array: Array, what: str, path: Path) -> Array:
 
 
 def share(samples: int, held: int, of: int) -> int:
-    """How many samples are held out: `held` of an official file of `of` samples, in proportion of others; at least 1."""
+    """How many samples are held out: `held` of an official file of `of` samples, of others in proportion."""
     return max(samples * held // of, 1)
 
 

@@ -1,14 +1,14 @@
 """Cosmic: which pixels of an image of the Hubble telescope a cosmic ray hit (deepCR, ACS/WFC).
 
-Files: `npy_train/f435w/PROPOSAL/VISIT/K_INDEX.npy` and the same below `npy_test`: image, mask of the rays and, in most, a
-mask of pixels to ignore; and `sky.npy` in a visit's folder, the brightness of its sky. Only fields of galaxies are used,
-4,830 and 420 images, and of each the 128x128 pixels in its middle. Training adds some of the sky; so do, always the
-same, validation and test.
+Files: `npy_train/f435w/PROPOSAL/VISIT/K_INDEX.npy` and the same below `npy_test`: image, mask of the rays and, in most,
+a mask of pixels to ignore; and `sky.npy` in a visit's folder, the brightness of its sky. Only fields of galaxies are
+used, 4,830 and 420 images, and of each the 128x128 pixels in its middle. Training adds some of the sky; so do, always
+the same, validation and test.
 
 clean: files in sorted order, of which 483 drawn by the seed are for validation; the final training uses all 4,830.
 1 - AUROC of the scores of all pixels that are not ignored.
-nb360-official: the last tenth in sorted order is for validation. The balanced error of the answers above a logit of 0.5,
-ignored pixels and all.
+nb360-official: the last tenth in sorted order is for validation. The balanced error of the answers above a logit of
+0.5, ignored pixels and all.
 dash-official: 420 images drawn by the seed are for validation, and are left out of the final training too. The share of
 hit pixels that were missed, at a probability of 0.5, as the mean over batches of 4.
 """

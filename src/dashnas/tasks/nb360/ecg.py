@@ -1,8 +1,8 @@
 """ECG: normal rhythm, atrial fibrillation, another rhythm, or noise, from one lead of a heart (PhysioNet 2017).
 
-File: `challenge2017.pkl`, a pickle of `data` (8,528 recordings of 300 Hz, most of 30 s) and `label` (N, A, O or ~). Each
-recording is normalised by itself and cut into windows of 1000 samples, whose distance depends on its label: 500, 83,
-250, 25.
+File: `challenge2017.pkl`, a pickle of `data` (8,528 recordings of 300 Hz, most of 30 s) and `label` (N, A, O or ~).
+Each recording is normalised by itself and cut into windows of 1000 samples, whose distance depends on its label: 500,
+83, 250, 25.
 
 clean: the recordings are put into a fixed order; the first tenth is the test part, the next one is for validation; the
 final training uses all others. 1 - macro F1 of recordings, each of which gets the answer that most of its windows have.

@@ -1,8 +1,8 @@
 """FSD50K: which of 200 sounds a clip holds.
 
 Files: the folder `chunks` with `tr.csv`, `val.csv`, `eval.csv`, `lbl_map.json` and chunks of a second, and
-`noise_22050/*.wav`; or the data set as its makers publish it, in the folders `FSD50K.dev_audio`, `FSD50K.eval_audio` and
-`FSD50K.ground_truth`, whose clips are cut here. A chunk becomes a log-mel spectrogram of 96 bands and 101 frames.
+`noise_22050/*.wav`; or the data set as its makers publish it, in the folders `FSD50K.dev_audio`, `FSD50K.eval_audio`
+and `FSD50K.ground_truth`, whose clips are cut here. A chunk becomes a log-mel spectrogram of 96 bands and 101 frames.
 Training sees a chunk of each clip, drawn, with parts masked out and noise mixed in; scores are of clips, by the mean of
 the logits of their chunks.
 

@@ -35,7 +35,7 @@ def masked(spectrogram: Array, random: np.random.Generator) -> Array:
 
 
 def cropped(spectrogram: Array, random: np.random.Generator) -> Array:
-    """101 frames from a random one on; what is shorter is repeated or, half of the time, filled with its smallest value."""
+    """101 frames from a random one on; what is shorter is repeated or, half of the time, filled with its minimum."""
     frames = spectrogram.shape[1]
     if frames < FRAMES:
         if random.random() < 0.5:
