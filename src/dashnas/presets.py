@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -181,7 +181,7 @@ def resolve(
 def _by_hand(options: Options, paper: PaperSettings, spec: DataSpec) -> Options:
     """What the authors set for a task by hand, wherever the user did not ask for something else."""
     weight = paper.pos_weight
-    chosen = {
+    chosen: dict[str, Any] = {
         "batch_size": paper.batch_size,
         "kernel_sizes": paper.kernel_sizes,
         "dilations": paper.dilations,

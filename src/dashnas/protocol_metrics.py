@@ -206,7 +206,7 @@ def _stitch(tiles: np.ndarray, side: int) -> np.ndarray:
 
 
 def mean_of_means(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """The mean absolute error of each sample where the mask counts, averaged over the samples where it counts somewhere.
+    """The mean absolute error of each sample where its mask counts, averaged over those where it counts somewhere.
 
     Raises:
         UndefinedScoreError: the mask counts nowhere.

@@ -8,7 +8,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from cli.commands import assert_refused, dashnas
-from dashnas.tasks.make_darcy import MARK, TEST, TRAINING
+from dashnas.tasks.make_darcy import TEST, TRAINING
+from dashnas.tasks.synthetic import MARK
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,12 @@ import pytest
 from scipy.io import loadmat
 
 from dashnas.errors import ConfigError, DataError
+from dashnas.tasks import OFFICIAL_TASKS
 from dashnas.tasks import make_darcy as module
 from dashnas.tasks.darcy_equations import sample
-from dashnas.tasks.make_darcy import MARK, TEST, TRAINING, DarcyRecipe, make_darcy
+from dashnas.tasks.make_darcy import TEST, TRAINING, DarcyRecipe, make_darcy
+from dashnas.tasks.official import OfficialSource
+from dashnas.tasks.synthetic import MARK
 
 SMALL = DarcyRecipe(n=6, grid=16, stride=5, seed=3)
 
@@ -118,8 +121,28 @@ def test_files_of_another_recipe_are_kept(made):
 
 def test_a_damaged_mark_is_not_guessed_at(tmp_path):
     (tmp_path / MARK).write_text("{")
-    with pytest.raises(DataError, match=r"synthetic\.json cannot be read .*remove it and the \.mat files"):
+    with pytest.raises(DataError, match=r"synthetic\.json cannot be read .*remove it and the files beside it"):
         make_darcy(SMALL, tmp_path)
+
+
+def test_a_mark_of_something_else_is_not_guessed_at(tmp_path):
+    (tmp_path / MARK).write_text("[]")
+    with pytest.raises(DataError, match=r"synthetic\.json is no mark of made files"):
+        make_darcy(SMALL, tmp_path)
+
+
+def test_the_task_reads_them_and_warns_that_they_are_not_the_benchmark_s(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASHNAS_DATA", str(tmp_path))
+    make_darcy(DarcyRecipe(n=22, grid=25, stride=1), tmp_path / "darcy")
+    data = OfficialSource(OFFICIAL_TASKS["darcy"]).read("clean", seed=0)
+    assert len(data.final.rows) == 20
+    assert data.spec.spatial_shape == (5, 5)
+    (warning,) = (line for line in data.warnings if "not the benchmark's own files" in line)
+    assert "Darcy flow made by `dashnas tasks make darcy`" in warning
+    (tmp_path / "darcy" / MARK).unlink()
+    assert not any(
+        "not the benchmark's" in line for line in OfficialSource(OFFICIAL_TASKS["darcy"]).read("clean", 0).warnings
+    )
 
 
 @pytest.mark.parametrize(

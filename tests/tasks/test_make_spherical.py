@@ -11,7 +11,6 @@ from sklearn.datasets import load_digits
 
 from dashnas.errors import ConfigError, DataError
 from dashnas.tasks.make_spherical import (
-    MARK,
     SphereRecipe,
     make_spherical,
     project,
@@ -20,6 +19,7 @@ from dashnas.tasks.make_spherical import (
     write_spherical,
 )
 from dashnas.tasks.safe_pickle import load_pickle
+from dashnas.tasks.synthetic import MARK
 
 RECIPE = SphereRecipe(seed=5, turn_every=50)
 

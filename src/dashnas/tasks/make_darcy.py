@@ -4,7 +4,6 @@ A sample depends on the seed and its number only, so any number of processes, in
 is saved when it is done; a run that was stopped goes on with the missing ones.
 """
 
-import json
 import multiprocessing
 import os
 import platform
@@ -25,12 +24,10 @@ from threadpoolctl import threadpool_limits
 from dashnas.errors import ConfigError, DataError
 from dashnas.storage import atomic_file
 from dashnas.tasks.darcy_equations import FEWEST_CELLS, LI2021, sample
+from dashnas.tasks.synthetic import MARK, read_mark, write_mark
 
 TRAINING, TEST = "piececonst_r421_N1024_smooth1.mat", "piececonst_r421_N1024_smooth2.mat"
 """Official names: the first for training and validation, the second for the test."""
-MARK = "synthetic.json"
-"""Lies beside files that were made here, and says how; the official ones have none."""
-
 _TEST_SHARE = 11  # one sample in so many is for the test: 100 of 1100, as in the benchmark
 _MAT_TEXT_BYTES = 116  # free text that a MAT file begins with
 Progress = Callable[[int, int], None]
@@ -102,8 +99,7 @@ def make_darcy(recipe: DarcyRecipe, out: Path, *, jobs: int = 1, progress: Progr
         tell(number, recipe.n)
     for name, indices in recipe.files.items():
         _write_mat(out / name, recipe, samples, indices)
-    with atomic_file(out / MARK) as file:
-        file.write(json.dumps(_mark(recipe), indent=2).encode())
+    write_mark(out, _mark(recipe))
     shutil.rmtree(samples)
     return paths
 
@@ -115,19 +111,14 @@ def _is_made(recipe: DarcyRecipe, out: Path) -> bool:
         DataError: other files are.
     """
     there = [name for name in recipe.files if (out / name).exists()]
-    try:
-        mark = json.loads((out / MARK).read_bytes())
-    except FileNotFoundError:
+    if (mark := read_mark(out)) is None:
         if there and not _are_ours(out, there):
             raise DataError(
                 f"{out / there[0]} exists and was not made here, so it may be the official file; "
                 "choose another folder with --out, or move it away"
-            ) from None
+            )
         return False
-    except (OSError, ValueError) as error:
-        raise DataError(f"{out / MARK} cannot be read ({error}); remove it and the .mat files beside it") from error
-    made = mark.get("recipe") if isinstance(mark, dict) else None
-    if made != _mark(recipe)["recipe"]:
+    if (made := mark.get("recipe")) != _mark(recipe)["recipe"]:
         raise DataError(
             f"{out} holds files of another recipe, {made}; expected {_mark(recipe)['recipe']}: "
             f"choose another folder with --out, or remove {MARK} and the .mat files there"
@@ -147,8 +138,7 @@ def _first_bytes(path: Path, n: int) -> bytes:
 
 def _mark(recipe: DarcyRecipe) -> dict[str, Any]:
     return {
-        "synthetic": True,
-        "what": "Darcy flow made by `dashnas tasks make darcy`; not the files of the benchmark",
+        "what": "Darcy flow made by `dashnas tasks make darcy`",
         "recipe": {**asdict(recipe), "ground": asdict(LI2021)},
         "samples": {name: len(indices) for name, indices in recipe.files.items()},
         "versions": {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__},

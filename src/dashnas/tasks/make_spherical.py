@@ -8,7 +8,6 @@ extended to project every channel.
 """
 
 import gzip
-import json
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,10 +21,9 @@ from dashnas.errors import ConfigError, DataError
 from dashnas.storage import atomic_file
 from dashnas.tasks.safe_pickle import load_pickle_file
 from dashnas.tasks.sphere import GRID, places_on_image, sphere_points
+from dashnas.tasks.synthetic import write_mark
 
 OFFICIAL_NAME = "s2_cifar100.gz"
-MARK = "synthetic.json"
-"""Lies beside an official name that was made here."""
 Progress = Callable[[int, int], None]
 """Told how many images of how many are done."""
 _PARTS = {"x": 0, "x_test": 1, "x_val": 2}
@@ -200,10 +198,8 @@ def write_spherical(arrays: Mapping[str, np.ndarray], recipe: SphereRecipe, out:
     with atomic_file(out) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
         pickle.dump(content, packed, protocol=4)
     mark: dict[str, Any] = {
-        "synthetic": True,
-        "what": "images projected by `dashnas tasks make spherical`; not the file of the benchmark",
+        "what": "images projected by `dashnas tasks make spherical`",
         "recipe": asdict(recipe),
         "samples": {"train": len(arrays["x"]), "test": len(arrays["x_test"])},
     }
-    with atomic_file(out.parent / MARK) as file:
-        file.write(json.dumps(mark, indent=2).encode())
+    write_mark(out.parent, mark)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from dashnas.data.spec import TargetKind
 from dashnas.data.split import Indices
 from dashnas.data.tables import Array
-from dashnas.data.task_data import TaskData
+from dashnas.data.task_data import CLEAN, TaskData
 from dashnas.errors import DataError
 from dashnas.storage import cache_folder
+from dashnas.tasks.synthetic import synthetic_warnings
 
 Read = Callable[[Path, str, int], TaskData]
 """(folder of the files, protocol, seed) to the data."""
@@ -79,7 +80,9 @@ class OfficialSource:
         Raises:
             DataError: files are missing, damaged or hold something else.
         """
-        return self.task.read(official_folder(self.name), protocol, seed)
+        folder = official_folder(self.name)
+        data = self.task.read(folder, protocol, seed)
+        return replace(data, warnings=(*data.warnings, *synthetic_warnings(folder)))
 
 
 def official_folder(name: str) -> Path:
@@ -87,6 +90,28 @@ def official_folder(name: str) -> Path:
     if folder := os.environ.get("DASHNAS_DATA"):
         return Path(folder) / name
     return cache_folder() / "official" / name
+
+
+def check_official(task: OfficialTask) -> Path:
+    """Check that the files of an official task are there and hold as many samples as they should.
+
+    Returns:
+        Their folder.
+
+    Raises:
+        DataError: they do not; the message names all that is wrong.
+    """
+    folder = official_folder(task.name)
+    data = task.read(folder, CLEAN, 0)
+    samples = {"training": data.train, "validation": data.validation, "test": data.test}
+    wrong = [
+        f"{len(samples[part].rows)} {part} samples, expected {expected}"
+        for part, expected in task.samples.items()
+        if len(samples[part].rows) != expected
+    ]
+    if wrong:
+        raise DataError(f"{folder} is not the whole of {task.name}: {'; '.join(wrong)}")
+    return folder
 
 
 def find_file(folder: Path, *names: str) -> Path:
@@ -180,8 +205,8 @@ def need_finite(array: Array, what: str, path: Path) -> Array:
 
 
 def share(samples: int, held: int, of: int) -> int:
-    """How many samples are held out where an official file of `of` samples holds out `held`; in proportion elsewhere."""
-    return samples * held // of
+    """How many samples are held out: `held` of an official file of `of` samples, of others in proportion."""
+    return max(samples * held // of, 1)
 
 
 def shuffled(samples: int, seed: int) -> Indices:

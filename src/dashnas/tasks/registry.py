@@ -12,7 +12,7 @@ from dashnas.errors import ConfigError, DataError, unknown_name
 from dashnas.storage import atomic_file, cache_folder
 from dashnas.tasks import nb360
 from dashnas.tasks.faults import faults_of_file, is_whole
-from dashnas.tasks.official import OfficialSource, OfficialTask, official_folder
+from dashnas.tasks.official import OfficialSource, OfficialTask, check_official, official_folder
 from dashnas.tasks.task import RealTask
 
 
@@ -48,7 +48,7 @@ def get_task(name: str) -> RealTask | OfficialTask:
     Raises:
         ConfigError: no task has this name.
     """
-    known = {**TASKS, **OFFICIAL_TASKS}
+    known: dict[str, RealTask | OfficialTask] = {**TASKS, **OFFICIAL_TASKS}
     if name not in known:
         raise ConfigError(unknown_name("task", name, known))
     return known[name]
@@ -99,13 +99,15 @@ def check(name: str) -> Path:
     A file that is there is judged as it is, also a damaged one, which `fetch` would mend.
 
     Returns:
-        Path of the file.
+        Path of the file, or of the folder of an official task, whose files must lie there.
 
     Raises:
         ConfigError: no task has this name.
         DataError: the data cannot be had, or are not as declared; the message names all that is wrong.
         StorageError: the cache cannot be written.
     """
+    if isinstance(official := get_task(name), OfficialTask):
+        return check_official(official)
     task, cached = _small(name), cached_file(name)
     was_there = cached.exists()
     if not was_there:

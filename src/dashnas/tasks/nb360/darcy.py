@@ -1,8 +1,8 @@
 """Darcy flow: the pressure of water in ground of two permeabilities, at each point of a grid.
 
-Files: `piececonst_r421_N1024_smooth1.mat` (training and validation) and `piececonst_r421_N1024_smooth2.mat` (test), with
-`coeff` and `sol` on 421x421 points, of which every fifth is used: 85x85. A file of 85x85 points is taken as it is. The
-first 1000 fields of the first file and 100 of the second are used.
+Files: `piececonst_r421_N1024_smooth1.mat` (training and validation) and `piececonst_r421_N1024_smooth2.mat` (test),
+with `coeff` and `sol` on 421x421 points, of which every fifth is used: 85x85. A file of 85x85 points is taken as it is.
+The first 1000 fields of the first file and 100 of the second are used.
 
 All protocols: permeability and pressure are normalised at each point by mean and standard deviation over the training
 fields; beside the permeability, the network sees the coordinates of the points. It learns and is scored by the relative
@@ -59,7 +59,7 @@ def read(folder: Path, protocol: str, seed: int) -> TaskData:
 
 
 def coordinates(side: int) -> Array:
-    """Two maps (2, side, side) of numbers from 0 to 1: the first grows along the last axis, the second along the other."""
+    """Two maps (2, side, side) from 0 to 1: the first grows along the last axis, the second along the other."""
     line = np.linspace(0, 1, side, dtype=np.float32)
     return np.stack(np.meshgrid(line, line))
 

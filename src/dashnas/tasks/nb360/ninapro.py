@@ -1,7 +1,7 @@
 """NinaPro DB5: which of 18 gestures a forearm makes, from the currents of its muscles.
 
-Files: `ninapro_train.npy`, `ninapro_val.npy`, `ninapro_test.npy` and `label_*.npy` beside them: windows of 52 time steps
-of 16 electrodes, which become images of 1x16x52. 2,638, 659 and 659 of them. Values are left as they are.
+Files: `ninapro_train.npy`, `ninapro_val.npy`, `ninapro_test.npy` and `label_*.npy` beside them: windows of 52 time
+steps of 16 electrodes, which become images of 1x16x52. 2,638, 659 and 659 of them. Values are left as they are.
 
 clean and nb360-official: error in percent; the final training uses training and validation files.
 dash-official: the error is the mean over batches of 128, in which the last 19 windows weigh as much as 128 others.

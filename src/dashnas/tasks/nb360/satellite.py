@@ -80,7 +80,8 @@ def standardise(series: Array) -> Array:
     """Each series minus its mean and divided by its population standard deviation; a constant one becomes 0."""
     centred = series - series.mean(axis=1, keepdims=True)
     spread = centred.std(axis=1, keepdims=True)
-    return centred / np.where(spread > 0, spread, 1.0)
+    standardised: Array = centred / np.where(spread > 0, spread, 1.0)
+    return standardised
 
 
 def _table(folder: Path, part: str, *, raw: bool) -> ArrayTable:

@@ -1,4 +1,4 @@
-"""Spherical CIFAR-100: the photographs of CIFAR-100 projected onto a sphere, each 500 turned by a rotation of their own.
+"""Spherical CIFAR-100: the photographs of CIFAR-100 projected onto a sphere, each 500 by a rotation of their own.
 
 File: `s2_cifar100.gz`, or the same unpacked as `s2_cifar100`: a pickle of 50,000 images of 3x60x60 to train on and
 10,000 for the test, on a grid of polar angle times azimuth.
@@ -11,7 +11,7 @@ dash-official: raw values; drawn as in clean; the error is the mean over batches
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def _load(path: Path) -> Any:
     if path.suffix != ".gz":
         return load_pickle_file(path, encoding="latin1")
     with gzip.open(path) as file:
-        return load_pickle(file, path, encoding="latin1")
+        return load_pickle(cast(IO[bytes], file), path, encoding="latin1")
 
 
 def _table(part: Any, path: Path) -> ArrayTable:
