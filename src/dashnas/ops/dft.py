@@ -73,6 +73,81 @@ class OneStep:
         return begun.t()
 
 
+class Separable:
+    """A transform of images: real products along each axis, then sums and differences.
+
+    A real signal has a cosine and a sine sum at each frequency, c + is. Along two axes these are four real numbers, and
+    they tell the transform at two frequencies: c s' + s c' and the like, with either sign. Complex products along one
+    axis would multiply twice as much.
+
+    Rows are frequencies of the last axis; a row has those of the other axis, in the parts of two signs.
+
+    Args:
+        turns: per axis, (num_frequencies, positions), as shares of a turn.
+        counts: per axis, (num_frequencies,), what a frequency counts in synthesis.
+        dtype: of the values.
+        device: of the values.
+    """
+
+    def __init__(
+        self,
+        turns: Sequence[NDArray[np.float64]],
+        counts: Sequence[NDArray[np.float64]],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        inner, last = (_cosines_and_sines(axis) for axis in turns)  # (num_frequencies, 2, positions)
+        turned = np.stack([inner[:, 1], -inner[:, 0]], axis=1)  # what the sines along the last axis are multiplied by
+        weights, row_weights = (count[:, None, None] for count in counts)
+        self.num_rows, self.row_length = len(last), 2 * len(inner)
+
+        def matrix(array: NDArray[np.float64]) -> Tensor:
+            return _tensor(array.reshape(-1, array.shape[-1]), dtype, device)
+
+        self._last = matrix(last.swapaxes(0, 1))  # (2 * num_rows, positions): all cosines, then all sines
+        self._last_back = matrix((last * row_weights).swapaxes(0, 1)).t().contiguous()
+        self._inner = matrix(inner), matrix(turned)
+        # Each frequency has its number in both signs' parts, so that it would count twice.
+        self._inner_back = tuple(matrix(m * weights / 2).t().contiguous() for m in (inner, turned))
+
+    def begin(self, values: Tensor) -> Tensor:
+        """Sums along the last axis of values (columns, positions): (2, num_rows, inner positions, columns)."""
+        # Copying maps into the order of kernels costs less than products of transposed matrices.
+        planes = values.t().contiguous().view(-1, self._last.shape[1], len(values))
+        sums = torch.bmm(self._last.expand(len(planes), -1, -1), planes)
+        return sums.view(len(planes), 2, self.num_rows, -1).permute(1, 2, 0, 3)
+
+    def analyse(self, begun: Tensor, part: slice) -> Tensor:
+        """Some rows of the spectrum, those of both signs one after the other: (frequencies, 2, columns)."""
+        rows = begun[:, part]
+        spectrum = rows.new_empty(2, rows.shape[1], self.row_length, rows.shape[-1])
+        for matrix, of_rows, result in zip(self._inner, rows, spectrum, strict=True):
+            torch.bmm(matrix.expand(len(of_rows), -1, -1), of_rows, out=result)
+        difference, total = spectrum
+        difference.sub_(total)
+        torch.add(difference, total, alpha=2, out=total)
+        return spectrum.view(-1, 2, rows.shape[-1])
+
+    def begin_synthesis(self, columns: int) -> Tensor:
+        """Room for what `begin` returns; each part writes its own."""
+        return self._last.new_empty(2, self.num_rows, self._inner_back[0].shape[0], columns)
+
+    def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
+        """Take the inner sums of some rows back; the spectrum is used as room to work."""
+        rows = begun[:, part]
+        difference, total = spectrum.view(2, rows.shape[1], self.row_length, -1)
+        total.sub_(difference)
+        torch.add(total, difference, alpha=2, out=difference)
+        for matrix, of_rows, result in zip(self._inner_back, (difference, total), rows, strict=True):
+            torch.bmm(matrix.expand(len(of_rows), -1, -1), of_rows, out=result)
+
+    def finish(self, begun: Tensor) -> Tensor:
+        """Take the sums along the last axis back: (columns, positions), a transposed view."""
+        rows = begun.flatten(0, 1).transpose(0, 1)  # (inner positions, 2 * num_rows, columns)
+        planes = torch.bmm(self._last_back.expand(len(rows), -1, -1), rows)
+        return planes.view(-1, begun.shape[-1]).t()
+
+
 class TwoStep:
     """A transform by one product along a first axis of positions and one along a second.
 
@@ -157,7 +232,14 @@ def dft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, devi
     shape, period = geometry.output_shape(map_shape), smallest_period(geometry, map_shape)
     # Tensors made under inference mode could not be used in training later.
     with torch.inference_mode(False):
-        if len(shape) == 2 or period[0] <= SHORT_SIGNAL:
+        if len(shape) == 2:
+            maps = _separable([np.arange(n) for n in shape], period, dtype, device)
+            kernels = (
+                _separable([np.negative(steps) for steps in phase.steps], period, dtype, device)
+                for phase in stride_phases(geometry, map_shape)
+            )
+            return Transforms(maps, tuple(kernels))
+        if period[0] <= SHORT_SIGNAL:
             maps = _transform([np.arange(n) for n in shape], period, True, dtype, device)
             return Transforms(maps, transforms_of_kernels(geometry, map_shape, period, dtype, device))
         return _of_long_signals(geometry, map_shape, period[0], dtype, device)
@@ -207,6 +289,13 @@ def _transform(
     return TwoStep(turns, second, counts, math.prod(map(len, positions)), of_maps, dtype, device)
 
 
+def _separable(
+    positions: Sequence[NDArray[np.int64]], period: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> Separable:
+    turns = [_turns(np.arange(n // 2 + 1), axis, n) for axis, n in zip(positions, period, strict=True)]
+    return Separable(turns, [_counts(n) / n for n in period], dtype, device)
+
+
 def _of_long_signals(
     geometry: Geometry, map_shape: tuple[int, ...], period: int, dtype: torch.dtype, device: torch.device
 ) -> Transforms:
@@ -254,6 +343,12 @@ def _counts(period: int) -> NDArray[np.float64]:
     if period % 2 == 0:
         counts[-1] = 1
     return counts
+
+
+def _cosines_and_sines(turns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Real and imaginary part of exp(-2 pi i turns), stacked on the second axis."""
+    angles = 2 * np.pi * turns
+    return np.stack([np.cos(angles), -np.sin(angles)], axis=1)
 
 
 def _tensor(array: NDArray[np.float64], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -91,7 +91,7 @@ class Spectral:
                 for of_x, of_taps in zip(phases, taps, strict=True)
             )
             result.add(reduce(Tensor.add_, products), part)
-        return result.finish().reshape(*shape, *geometry.output_shape(x.shape[2:])).to(x.dtype)
+        return result.finish().contiguous().view(*shape, *geometry.output_shape(x.shape[2:])).to(x.dtype)
 
     def backward(
         self,
@@ -113,7 +113,7 @@ class Spectral:
                 result.add(_gradient_of_input(grad_part, of_taps.spectrum(part), geometry.groups), part)
             for of_x, result in zip(phases, grad_taps, strict=True):
                 result.add(_gradient_of_kernel(grad_part, of_x.spectrum(part), geometry.groups), part)
-        grad_x = _join([result.finish() for result in grad_phases], x, geometry) if needs_grad_x else None
+        grad_x = _join([result.finish().contiguous() for result in grad_phases], x, geometry) if needs_grad_x else None
         return grad_x, [
             result.finish().t().reshape(kernel.shape).to(kernel.dtype)
             for result, kernel in zip(grad_taps, kernels, strict=True)
