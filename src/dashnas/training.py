@@ -217,10 +217,13 @@ def rate_factor(schedule: LearningRateSchedule, epoch: int, share_of_epoch: floa
 
 
 def sgd(groups: list[dict[str, Any]], momentum: float) -> torch.optim.SGD:
-    """Stochastic gradient descent with Nesterov momentum, knowing each group's start rate."""
+    """Stochastic gradient descent with Nesterov momentum, knowing each group's start rate.
+
+    It is fused: a supernet has many weights, and other forms write all of them down several times in a step.
+    """
     for group in groups:
         group["initial_lr"] = group["lr"]
-    return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0)
+    return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
 def _order(phase: Phase, epoch: int) -> list[np.ndarray]:

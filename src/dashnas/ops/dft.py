@@ -97,53 +97,45 @@ class Separable:
         device: torch.device,
     ) -> None:
         inner, last = (_cosines_and_sines(axis) for axis in turns)  # (num_frequencies, 2, positions)
-        turned = np.stack([inner[:, 1], -inner[:, 0]], axis=1)  # what the sines along the last axis are multiplied by
-        weights, row_weights = (count[:, None, None] for count in counts)
+        weights, last_weights = (count[:, None, None] for count in counts)
         self.num_rows, self.row_length = len(last), 2 * len(inner)
-
-        def matrix(array: NDArray[np.float64]) -> Tensor:
-            return _tensor(array.reshape(-1, array.shape[-1]), dtype, device)
-
-        self._last = matrix(last.swapaxes(0, 1))  # (2 * num_rows, positions): all cosines, then all sines
-        self._last_back = matrix((last * row_weights).swapaxes(0, 1)).t().contiguous()
-        self._inner = matrix(inner), matrix(turned)
+        self._last = _tensor(_flat(last), dtype, device)
+        self._last_back = _tensor(_flat(last * last_weights).T, dtype, device)
+        # What cosines along the last axis are multiplied by, and what sines are.
+        matrices = np.stack([_flat(inner), _flat(np.stack([inner[:, 1], -inner[:, 0]], axis=1))])
         # Each frequency has its number in both signs' parts, so that it would count twice.
-        self._inner_back = tuple(matrix(m * weights / 2).t().contiguous() for m in (inner, turned))
+        back = matrices * np.tile(_flat(weights.repeat(2, axis=1)) / 2, (2, 1, 1))
+        self._inner, self._inner_back = _tensor(matrices, dtype, device), _tensor(back.swapaxes(1, 2), dtype, device)
 
     def begin(self, values: Tensor) -> Tensor:
-        """Sums along the last axis of values (columns, positions): (2, num_rows, inner positions, columns)."""
-        # Copying maps into the order of kernels costs less than products of transposed matrices.
-        planes = values.t().contiguous().view(-1, self._last.shape[1], len(values))
-        sums = torch.bmm(self._last.expand(len(planes), -1, -1), planes)
-        return sums.view(len(planes), 2, self.num_rows, -1).permute(1, 2, 0, 3)
+        """Sums along the last axis of values (columns, positions): (2 * num_rows, inner positions, columns)."""
+        planes = values.t().unflatten(0, (-1, self._last.shape[1]))  # (inner positions, last positions, columns)
+        return torch.bmm(self._last.expand(len(planes), -1, -1), planes).transpose(0, 1)
 
     def analyse(self, begun: Tensor, part: slice) -> Tensor:
-        """Some rows of the spectrum, those of both signs one after the other: (frequencies, 2, columns)."""
-        rows = begun[:, part]
-        spectrum = rows.new_empty(2, rows.shape[1], self.row_length, rows.shape[-1])
-        for matrix, of_rows, result in zip(self._inner, rows, spectrum, strict=True):
-            torch.bmm(matrix.expand(len(of_rows), -1, -1), of_rows, out=result)
-        difference, total = spectrum
+        """Some rows of the spectrum, in each the frequencies of both signs: (frequencies, 2, columns)."""
+        rows = begun[2 * part.start : 2 * part.stop]
+        spectrum = torch.bmm(_repeated(self._inner, len(rows) // 2), rows)
+        difference, total = spectrum.view(-1, 2, *spectrum.shape[1:]).unbind(1)
         difference.sub_(total)
         torch.add(difference, total, alpha=2, out=total)
-        return spectrum.view(-1, 2, rows.shape[-1])
+        return spectrum.view(-1, 2, spectrum.shape[-1])
 
     def begin_synthesis(self, columns: int) -> Tensor:
         """Room for what `begin` returns; each part writes its own."""
-        return self._last.new_empty(2, self.num_rows, self._inner_back[0].shape[0], columns)
+        return self._last.new_empty(2 * self.num_rows, self._inner.shape[2], columns)
 
     def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
         """Take the inner sums of some rows back; the spectrum is used as room to work."""
-        rows = begun[:, part]
-        difference, total = spectrum.view(2, rows.shape[1], self.row_length, -1)
+        sums = spectrum.view(-1, self.row_length, spectrum.shape[-1])
+        difference, total = sums.view(-1, 2, *sums.shape[1:]).unbind(1)
         total.sub_(difference)
         torch.add(total, difference, alpha=2, out=difference)
-        for matrix, of_rows, result in zip(self._inner_back, (difference, total), rows, strict=True):
-            torch.bmm(matrix.expand(len(of_rows), -1, -1), of_rows, out=result)
+        torch.bmm(_repeated(self._inner_back, len(sums) // 2), sums, out=begun[2 * part.start : 2 * part.stop])
 
     def finish(self, begun: Tensor) -> Tensor:
         """Take the sums along the last axis back: (columns, positions), a transposed view."""
-        rows = begun.flatten(0, 1).transpose(0, 1)  # (inner positions, 2 * num_rows, columns)
+        rows = begun.transpose(0, 1)  # (inner positions, 2 * num_rows, columns)
         planes = torch.bmm(self._last_back.expand(len(rows), -1, -1), rows)
         return planes.view(-1, begun.shape[-1]).t()
 
@@ -349,6 +341,19 @@ def _cosines_and_sines(turns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Real and imaginary part of exp(-2 pi i turns), stacked on the second axis."""
     angles = 2 * np.pi * turns
     return np.stack([np.cos(angles), -np.sin(angles)], axis=1)
+
+
+def _flat(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(frequencies, 2, positions) to (2 * frequencies, positions)."""
+    return array.reshape(-1, array.shape[-1])
+
+
+@lru_cache(maxsize=128)
+def _repeated(matrices: Tensor, times: int) -> Tensor:
+    """Matrices (2, m, n) again and again, (2 * times, m, n)."""
+    # Tensors made under inference mode could not be used in training later.
+    with torch.inference_mode(False):
+        return matrices.repeat(times, 1, 1)
 
 
 def _tensor(array: NDArray[np.float64], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 from dashnas.ops.geometry import Geometry, Phase, stride_phases
 from dashnas.ops.merge import Grid
 
-PART_ELEMENTS = 2**21
+PART_ELEMENTS = 2**20
 """Numbers in the spectra that are held at a time. Fewer cost more calls, more gain nothing (measured)."""
 
 
