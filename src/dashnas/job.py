@@ -18,6 +18,7 @@ from dashnas.convert import Conversion, Searchable, mixtures
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
+from dashnas.heap import keep_freed_memory
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
 from dashnas.metrics import Metric, get_metric
@@ -411,7 +412,7 @@ def workspace(source: Any, options: Options, out: Path | str | None, reporter: R
                 job.supernet()
         try:
             torch.set_num_threads(options.threads or threads_before)
-            with Run(Path(out or scratch), settings) as run:
+            with keep_freed_memory(), Run(Path(out or scratch), settings) as run:
                 job.session = replace(session, run=run)
                 yield job
         finally:

@@ -109,7 +109,7 @@ class Separable:
 
     def begin(self, values: Tensor) -> Tensor:
         """Sums along the last axis of values (columns, positions): (2 * num_rows, inner positions, columns)."""
-        planes = values.t().unflatten(0, (-1, self._last.shape[1]))  # (inner positions, last positions, columns)
+        planes = values.t().view(-1, self._last.shape[1], len(values))  # (inner positions, last positions, columns)
         return torch.bmm(self._last.expand(len(planes), -1, -1), planes).transpose(0, 1)
 
     def analyse(self, begun: Tensor, part: slice) -> Tensor:
@@ -225,12 +225,11 @@ def dft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, devi
     # Tensors made under inference mode could not be used in training later.
     with torch.inference_mode(False):
         if len(shape) == 2:
-            maps = _separable([np.arange(n) for n in shape], period, dtype, device)
             kernels = (
                 _separable([np.negative(steps) for steps in phase.steps], period, dtype, device)
                 for phase in stride_phases(geometry, map_shape)
             )
-            return Transforms(maps, tuple(kernels))
+            return Transforms(_separable([np.arange(n) for n in shape], period, dtype, device), tuple(kernels))
         if period[0] <= SHORT_SIGNAL:
             maps = _transform([np.arange(n) for n in shape], period, True, dtype, device)
             return Transforms(maps, transforms_of_kernels(geometry, map_shape, period, dtype, device))
