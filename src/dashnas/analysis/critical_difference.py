@@ -10,7 +10,7 @@ from scipy.stats import friedmanchisquare, studentized_range
 
 from dashnas.analysis.error_table import ErrorTable, Floats, Missing, refuse_zeros
 from dashnas.analysis.ranks import ranks
-from dashnas.analysis.signed_rank import log_ratios, signed_rank_p
+from dashnas.analysis.signed_rank import log_ratios, signed_rank_p, smallest_p
 from dashnas.errors import ConfigError
 
 PostHoc = Literal["nemenyi", "wilcoxon-holm"]
@@ -34,6 +34,8 @@ class CriticalDifference:
     """Difference of mean ranks from which on two methods are told apart; None where the test is not about ranks."""
     p_values: dict[tuple[str, str], float]
     """By pair, better rank first, adjusted for the number of pairs."""
+    smallest_p: float
+    """The least that so many tasks can give for a pair. Where it is not below `alpha`, the tasks are too few."""
     alike: tuple[tuple[str, ...], ...]
     """Groups of methods, next to one another in rank, no two of which are told apart; the bars of the diagram."""
 
@@ -47,6 +49,7 @@ class CriticalDifference:
                 "other_mean_rank": self.mean_ranks[other],
                 "p": p,
                 "told_apart": not any(one in group and other in group for group in self.alike),
+                "smallest_p": self.smallest_p,
                 "post_hoc": self.post_hoc,
                 "friedman_p": self.friedman_p,
                 "tasks": len(self.tasks),
@@ -97,9 +100,11 @@ def critical_difference(
         apart = [means[b] - means[a] for a, b in pairs]
         p_values = [float(studentized_range.sf(d / unit * np.sqrt(2), len(names), np.inf)) for d in apart]
         width = float(studentized_range.ppf(1 - alpha, len(names), np.inf) / np.sqrt(2)) * unit
+        least = float(studentized_range.sf((len(names) - 1) / unit * np.sqrt(2), len(names), np.inf))
     else:
         refuse_zeros(table, "Wilcoxon's test on ratios of errors")
         p_values, width = _holm([signed_rank_p(log_ratios(errors[a], errors[b])) for a, b in pairs]), None
+        least = min(1.0, len(pairs) * smallest_p(len(table.tasks)))
     nothing_found = friedman_p >= alpha
     same = {pair for pair, p in zip(pairs, p_values, strict=True) if nothing_found or p >= alpha}
     return CriticalDifference(
@@ -109,6 +114,7 @@ def critical_difference(
         post_hoc=post_hoc,
         alpha=alpha,
         critical_difference=width,
+        smallest_p=least,
         p_values={(names[a], names[b]): p for (a, b), p in zip(pairs, p_values, strict=True)},
         alike=tuple(tuple(names[start:stop]) for start, stop in _bars(len(names), same)),
     )

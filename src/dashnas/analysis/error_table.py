@@ -83,8 +83,8 @@ class ErrorTable:
         if missing is None:
             raise ConfigError(
                 f"{absent.sum()} of {absent.size} scores are missing, such as {self.methods[row]!r} on "
-                f"{self.tasks[column]!r}; choose methods that were run on all tasks, or say what to do: missing='drop' "
-                f"leaves {len(full)} of {len(self.tasks)} tasks, missing='infinite' counts them as failed"
+                f"{self.tasks[column]!r}; choose methods that were run on all tasks, or say what to do with missing= "
+                f"(--missing): 'drop' leaves {len(full)} of {len(self.tasks)} tasks, 'infinite' counts them as failed"
             )
         if not full:
             raise ConfigError(
@@ -184,8 +184,8 @@ def refuse_zeros(table: ErrorTable, what: str) -> None:
         row, column = zeros[0]
         raise ConfigError(
             f"{what} needs positive errors, since it divides by them, but {table.methods[row]!r} has error 0 on "
-            f"{table.tasks[column]!r}; leave the task out, or give floor=, the smallest error that its test part "
-            "can tell from none, such as 1 / (number of samples)"
+            f"{table.tasks[column]!r}; leave the task out, or give floor= (--floor), the smallest error that its test "
+            "part can tell from none, such as 1 / (number of samples)"
         )
 
 

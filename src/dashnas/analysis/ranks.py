@@ -1,6 +1,6 @@
 """One number for each method: its median rank, and its median improvement over a reference."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ class Rank:
     method: str
     median: float
     mean: float
-    tasks: int
-    """How many tasks it was run on."""
+    by_task: dict[str, float]
+    """Its rank on each task that it was run on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def median_ranks(table: ErrorTable) -> list[Rank]:
             method=method,
             median=float(np.nanmedian(row)),
             mean=float(np.nanmean(row)),
-            tasks=int(np.isfinite(row).sum()),
+            by_task={task: float(rank) for task, rank in zip(table.tasks, row, strict=True) if not np.isnan(rank)},
         )
         for method, row in zip(table.methods, placed, strict=True)
     ]
@@ -85,7 +85,10 @@ def median_improvements(table: ErrorTable, reference: str) -> list[Improvement]:
 
 def rank_rows(table: ErrorTable, reference: str | None = None) -> list[dict[str, Any]]:
     """Ranks, and improvements if there is a reference, an object for each method."""
-    rows = [asdict(rank) for rank in median_ranks(table)]
+    rows = [
+        {"method": rank.method, "median_rank": rank.median, "mean_rank": rank.mean, "tasks": len(rank.by_task)}
+        for rank in median_ranks(table)
+    ]
     if reference is None:
         return rows
     better = median_improvements(table, reference)

@@ -65,7 +65,7 @@ def paired_comparisons(
     """Compare two methods on each task over the seeds that both have, and over tasks.
 
     The pairs of a task are its common seeds: both methods had the same split and order of samples there. Over tasks a
-    pair is a task, with the median over its seeds of the logarithm of the ratio: three seeds do not make one task three.
+    pair is a task, with its median ratio: three seeds do not make one task three.
 
     Args:
         cells: runs with seeds.

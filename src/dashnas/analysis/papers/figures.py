@@ -24,6 +24,8 @@ class PaperFigure:
     """Which of its methods."""
     source: str
     """Paper and figure."""
+    reference: str | None = None
+    """The method that improvements are told over."""
     group: str | None = None
     """The group of tasks; None is all of them."""
     best_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -94,6 +96,7 @@ PAPER_FIGURES: dict[str, PaperFigure] = {
                 "Auto-DL DARTS",
                 "AMBER ENAS",
             ),
+            reference="WRN default",
             source=f"{NB360}, Table 3",
         ),
         PaperFigure(
