@@ -26,7 +26,7 @@ class RandomGain:
 def random_gain(cells: Iterable[Cell], *, random: str = "random", mix_protocols: bool = False) -> list[RandomGain]:
     """The gain of every method on every task on which random architectures were run, themselves included.
 
-    The definition is that of Yang, Esperanca and Carlucci 2020 ("NAS evaluation is frustratingly hard"), Section 3,
+    The definition is that of Yang, Esperanca and Carlucci 2020 ("NAS evaluation is frustratingly hard"),
     with errors in place of accuracies, since tasks have different metrics.
 
     Args:
