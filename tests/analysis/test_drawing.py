@@ -216,8 +216,8 @@ def test_receptive_fields_of_several_seeds_have_a_line_through_their_medians():
 
 
 def test_many_methods_have_different_looks():
-    assert len({tuple(line_style(index).values()) for index in range(28)}) == 28
-    assert len({tuple(marker_style(index).values()) for index in range(70)}) == 70
+    assert len({tuple(line_style(index).values()) for index in range(32)}) == 32
+    assert len({tuple(marker_style(index).values()) for index in range(40)}) == 40
 
 
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")])

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg", "pdf")
 
-# Okabe and Ito's colours, told apart by colour-blind people too; their yellow is too pale on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
+# Okabe and Ito's colours, told apart by colour-blind people too; grey for their yellow, which is too pale on white.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#888888")
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = "os^Dv<>P*X"
 
@@ -38,7 +38,7 @@ def new_figure(width: float = 6.4, height: float = 4.4) -> "Figure":
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Colour and dashes of the curve with this number; the first 28 differ."""
+    """Colour and dashes of the curve with this number; the first 32 differ."""
     return {
         "color": _COLOURS[index % len(_COLOURS)],
         "linestyle": _LINES[(index % len(_COLOURS) + index // len(_COLOURS)) % len(_LINES)],
@@ -46,7 +46,7 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def marker_style(index: int) -> dict[str, Any]:
-    """Colour and marker of the points with this number; the first 70 differ."""
+    """Colour and marker of the points with this number; the first 40 differ."""
     return {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)]}
 
 
