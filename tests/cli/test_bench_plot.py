@@ -14,6 +14,12 @@ METHODS = {"dash": 0.2, "random": 0.3, "backbone": 0.4}
 CHOSEN = {"conv1": {"kernel_size": 7, "dilation": 3}, "conv2": {"kernel_size": 3, "dilation": 1}}
 
 
+def change(store, name, **changes):
+    """Change a finished cell."""
+    path = store / "cells" / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def write_store(folder, tasks=("crop", "darcy", "ecg"), **changes):
     """A store as `dashnas bench run` makes it: three methods on each task with two seeds."""
     for place, task in enumerate(tasks):
@@ -32,7 +38,8 @@ def write_store(folder, tasks=("crop", "darcy", "ecg"), **changes):
                 }
                 path = folder / "cells" / task / method / f"{seed}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(Cell(**cell | changes).to_json()))
+                path.write_text(json.dumps({"format": 1, "threads": 1, **Cell(**cell | changes).to_json()}))
+                path.with_suffix(".report.json").write_text("{}")
     return folder
 
 
@@ -140,15 +147,14 @@ class TestStore:
         gains = rows("--store", store, "--kind", "random-gain", "--random", "backbone", "--tasks", "crop")
         assert {row["method"]: row["percent"] for row in gains}["dash"] == pytest.approx(100 * (1 - 0.205 / 0.405))
 
-    def test_a_diverged_run_is_null_in_json(self, tmp_path):
-        write_store(tmp_path, value=float("inf"), method="wrn")
-        write_store(tmp_path)
-        extra = tmp_path / "cells" / "crop" / "bad" / "0.json"
-        extra.parent.mkdir()
-        bad = json.loads((tmp_path / "cells/crop/dash/0.json").read_text()) | {"method": "bad", "value": float("inf")}
-        extra.write_text(json.dumps(bad))
-        gains = rows("--store", tmp_path, "--kind", "random-gain", "--tasks", "crop")
-        assert [(row["percent"], row["by_seed"]) for row in gains if row["method"] == "bad"] == [(None, [None])]
+    @pytest.mark.parametrize("higher_is_better", [True, False])
+    def test_a_run_that_diverged_is_null_in_its_file_and_in_the_table(self, higher_is_better, tmp_path):
+        store = write_store(tmp_path, higher_is_better=higher_is_better)
+        change(store, "crop/dash/1.json", value=None)
+        gains = {row["method"]: row for row in rows("--store", store, "--kind", "random-gain", "--tasks", "crop")}
+        assert gains["dash"]["percent"] is None
+        assert gains["dash"]["by_seed"][1] is None
+        assert gains["dash"]["by_seed"][0] is not None
 
     def test_several_stores_are_one_comparison(self, tmp_path):
         one, other = write_store(tmp_path / "a", ["crop"]), write_store(tmp_path / "b", ["ecg"])

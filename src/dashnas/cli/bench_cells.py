@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
+from math import inf
 from pathlib import Path
 
 from dashnas.analysis.cells import Cell
@@ -16,15 +18,18 @@ _NETWORKS = "dash-appendix-a8"
 
 
 def read_store(folder: Path) -> list[Cell]:
-    """The cells of a store, in the order of their files.
+    """The cells of a store, in the order of their files: cells/TASK/METHOD/SEED.json.
+
+    Other files beside them, such as SEED.report.json or SEED.failed.json, are no cells.
 
     Raises:
         RunError: no such folder, no cell in it, or a file that holds none.
     """
-    paths = sorted((folder / "cells").rglob("*.json"))
+    paths = sorted(path for path in (folder / "cells").glob("*/*/*.json") if path.stem.isdecimal())
     if not paths:
         raise RunError(
-            f"{folder} is no store of finished runs: it has no cells/**/*.json; `dashnas bench run` makes one"
+            f"{folder} is no store of finished runs: it has no cells/TASK/METHOD/SEED.json; `dashnas bench run` makes "
+            "one"
         )
     return [_read_cell(path) for path in paths]
 
@@ -104,9 +109,14 @@ def choose(
 
 
 def _read_cell(path: Path) -> Cell:
+    """The cell in a file, which may hold more; a score that JSON cannot hold is null there, and the worst there is."""
     try:
-        return Cell.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name: content[field.name] for field in fields(Cell) if field.name in content}
+        if known["value"] is None:
+            known["value"] = -inf if known["higher_is_better"] else inf
+        return Cell.from_json(known)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
             f"{path} is not a result that this version can read ({error}); remove the file, and `dashnas bench run` "
             "makes it again"
