@@ -38,7 +38,8 @@ class Dash:
     def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         started = time.monotonic()
-        options = replace(task.options, seed=seed, budget_seconds=budget_seconds, **asdict(self))
+        asked = {name: value for name, value in asdict(self).items() if value is not None}
+        options = replace(task.options, seed=seed, budget_seconds=budget_seconds, **asked)
         with open_job(task.data, options, folder, reporter, started=started, networks=("search", "derived")) as job:
             return search_tune_retrain(job, settled_schedule(job))
 
