@@ -63,4 +63,5 @@ def test_the_coordinates_run_from_0_to_1_along_each_axis():
 def test_its_weights_lie_between_0_and_1_over_the_number_of_pairs_of_channels():
     layer = SpectralConv2d(4, 5, (3, 3))
     parts = torch.view_as_real(torch.stack([layer.low, layer.high]))
-    assert 0 <= parts.min() < 0.005 and 0.045 < parts.max() <= 1 / 20
+    assert 0 <= parts.min() < 0.005
+    assert 0.045 < parts.max() <= 1 / 20

@@ -30,8 +30,10 @@ def job(tmp_path):
 def test_recipes_come_from_the_ranges_of_nas_bench_360_and_follow_the_seed():
     drawn = [draw_recipe(0, trial) for trial in range(400)]
     rates, decays = (np.log10([asdict(r)[name] for r in drawn]) for name in ("learning_rate", "weight_decay"))
-    assert -4 < rates.min() < -3.9 and -1.1 < rates.max() < -1
-    assert -5 < decays.min() < -4.9 and -2.1 < decays.max() < -2
+    assert -4 < rates.min() < -3.9
+    assert -1.1 < rates.max() < -1
+    assert -5 < decays.min() < -4.9
+    assert -2.1 < decays.max() < -2
     assert abs(rates.mean() + 2.5) < 0.15
     assert {r.momentum for r in drawn} == {0.0, 0.3, 0.6, 0.9}
     assert {r.dropout for r in drawn} == {0.0, 0.3, 0.6}

@@ -82,7 +82,7 @@ def run_cell(
         except Exception as error:
             # An error of the user's needs no traceback; any other may be a bug, of the method or of ours.
             trace = "" if isinstance(error, UserError) else traceback.format_exc()
-            store.fail(cell, f"{type(error).__name__}: {error}", trace)
+            store.fail(cell, f"{type(error).__name__}: {error}".partition("\n")[0], trace)
             return State.FAILED
         return State.SKIPPED if store.reason(cell) else State.FINISHED
 
@@ -109,7 +109,7 @@ def _learn(store: Store, cell: CellName, conditions: Conditions, reporter: Repor
         "hardware": hardware(conditions.device),
     }
     store.finish(cell, {"format": FORMAT, **result, **conditions_met}, report)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # large, and of no more use
+    shutil.rmtree(folder / "method" / "checkpoints", ignore_errors=True)  # large, and of no more use
 
 
 def _budget(store: Store, cell: CellName, conditions: Conditions) -> float:

@@ -15,8 +15,7 @@ def score_text(row: Row, plus_minus: str = "±") -> str:
     """Mean and standard deviation, to the same number of decimals."""
     if row.std is None:
         return f"{row.mean:.4g}"
-    # Four digits of the mean; JSON's lack of infinity has become inf again, which has no digits.
-    digits = max(4 - len(str(int(abs(row.mean)))) if abs(row.mean) >= 1 else 4, 0) if isfinite(row.mean) else 0
+    digits = max(4 - len(str(int(abs(row.mean)))), 0) if abs(row.mean) >= 1 else 4
     return f"{row.mean:.{digits}f} {plus_minus} {row.std:.{digits}f}"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from statistics import mean, stdev
 from typing import Any
 
@@ -22,7 +23,7 @@ class Row:
     mean: float
     """Of the test scores."""
     std: float | None
-    """Standard deviation of the test scores, with n - 1; None of a single one."""
+    """Standard deviation of the test scores, with n - 1; None of a single one, or where one diverged."""
     n: int
     """Seeds."""
     is_best: bool
@@ -110,7 +111,7 @@ def _row(
         higher_is_better=cells[0].higher_is_better,
         protocol=protocol,
         mean=means[key],
-        std=stdev(cell.value for cell in cells) if len(cells) > 1 else None,
+        std=stdev(cell.value for cell in cells) if len(cells) > 1 and isfinite(means[key]) else None,
         n=len(cells),
         is_best=means[key] == better(rivals),
         seconds=mean(result["seconds"] for result in group),

@@ -40,5 +40,7 @@ def table(folder: Folder = DEFAULT_STORE, mix: Mix = False, as_json: Json = Fals
     if as_json:
         typer.echo(to_json(rows), nl=False)
         return
-    left_out = {cell: store.reason(cell) for cell in store.cells(State.SKIPPED, State.FAILED)}
-    print_out(*table_parts(rows, left_out))
+    skipped, failed = (
+        {cell: store.reason(cell) for cell in store.cells(state)} for state in (State.SKIPPED, State.FAILED)
+    )
+    print_out(*table_parts(rows, skipped, failed))

@@ -24,7 +24,9 @@ def states_tables(states: Mapping[CellName, State], reasons: Mapping[CellName, s
     return table, "", f"{len(states)} cells: {total}"
 
 
-def table_parts(rows: Sequence[Row], left_out: Mapping[CellName, str]) -> tuple[Table | str, ...]:
+def table_parts(
+    rows: Sequence[Row], skipped: Mapping[CellName, str], failed: Mapping[CellName, str]
+) -> tuple[Table | str, ...]:
     """A line per task and method, what the lines have in common, and what is missing with the reason."""
     parts: list[Table | str] = []
     for task, metric, higher_is_better, protocol in dict.fromkeys(
@@ -35,12 +37,11 @@ def table_parts(rows: Sequence[Row], left_out: Mapping[CellName, str]) -> tuple[
         parts += [f"{task}: {metric} ({direction} is better), protocol {protocol}", _task_table(mine), ""]
     if not rows:
         parts.append("no cell is finished yet")
-    why = Counter((cell.task, cell.method, reason) for cell, reason in left_out.items())
-    parts += [
-        f"{task}/{method}: none of {count} {'cell' if count == 1 else 'cells'}: {reason}"
-        for (task, method, reason), count in why.items()
-    ]
-    return tuple(parts[:-1] if parts and parts[-1] == "" else parts)
+    for cell, reason in {(cell.task, cell.method): reason for cell, reason in skipped.items()}.items():
+        parts.append(f"{'/'.join(cell)}: not run: {reason}")
+    for (task, method, reason), count in Counter((c.task, c.method, reason) for c, reason in failed.items()).items():
+        parts.append(f"{task}/{method}: {count} failed: {reason}")
+    return tuple(parts[:-1] if parts[-1] == "" else parts)
 
 
 def methods_table(about: Mapping[str, str]) -> Table:

@@ -65,10 +65,10 @@ class XGBoost:
         }  # fmt: skip
         train, validation = matrix(library, data.train), matrix(library, data.validation)
         first = library.train(
-            settings, train, ROUNDS, evals=[(validation, "validation")], verbose_eval=False,
+            settings, train, num_boost_round=ROUNDS, evals=[(validation, "validation")], verbose_eval=False,
             callbacks=[
                 deadline(library, started + SHARE_OF_FIRST_FIT * budget_seconds),
-                library.callback.EarlyStopping(PATIENCE, save_best=True),
+                library.callback.EarlyStopping(rounds=PATIENCE, save_best=True),
             ],
         )  # fmt: skip
         rounds = first.num_boosted_rounds()
@@ -77,7 +77,7 @@ class XGBoost:
         )
         reporter.message(f"xgboost: {rounds} rounds, {task.metric.name} on the validation part {score:.4g}")
         ends = deadline(library, started + budget_seconds)
-        booster = library.train(settings, matrix(library, data.development), rounds, callbacks=[ends])
+        booster = library.train(settings, matrix(library, data.development), num_boost_round=rounds, callbacks=[ends])
         report = {"settings": settings, "rounds": rounds, "final_rounds": booster.num_boosted_rounds()}
         return Fitted(model=Trees(booster, library), validation=score, report=report)
 

@@ -13,7 +13,7 @@ NAMES = {
 
 
 def test_every_file_with_a_method_is_found():
-    assert NAMES <= set(all_methods())
+    assert set(all_methods()) >= NAMES
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
@@ -25,7 +25,6 @@ def test_a_name_can_be_taken_once(monkeypatch):
     monkeypatch.delitem(METHODS, "mine", raising=False)
     register_method("mine")(object)
     with pytest.raises(ConfigError, match="a method 'mine' is registered already; choose another name"):
-        register_method("mine")
         register_method("mine")(object)
     del METHODS["mine"]
 
