@@ -1,7 +1,8 @@
 """The spectral convolution against that of neuraloperator, in values and gradients.
 
-Its package asks for trackers and data loaders that nothing here needs, so it is no dependency of the tests: this one puts
-its wheel and three small ones that its layer imports into a folder, without their dependencies, and loads the layer alone.
+Its package asks for trackers and data loaders that nothing here needs, so it is no dependency of the tests: this one
+puts its wheel and three small ones that its layer imports into a folder, without what they ask for, and loads the layer
+alone.
 """
 
 import subprocess
