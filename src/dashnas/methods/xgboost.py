@@ -94,14 +94,12 @@ class Trees:
         spec = part.spec
         answers = self.booster.predict(self.library.DMatrix(flat_inputs(part))).astype(np.float64)
         if spec.target_kind is TargetKind.CLASSES:
-            logits: np.ndarray = np.log(np.maximum(answers, 1e-12))  # (samples, classes)
-        return logits
+            return np.asarray(np.log(np.maximum(answers, 1e-12)))  # (samples, classes)
         answers = answers.reshape(len(part), spec.outputs, *(spec.spatial_shape if spec.target_kind.is_dense else ()))
         if spec.target_kind.is_regression:
             return np.asarray(part.normaliser.decode_target(answers))
         inside = np.clip(answers, 1e-12, 1 - 1e-7)
-        odds: np.ndarray = inside / (1 - inside)
-        return np.log(odds)
+        return np.asarray(np.log(inside / (1 - inside)))
 
 
 def objective(spec: DataSpec) -> dict[str, Any]:
