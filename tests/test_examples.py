@@ -16,6 +16,7 @@ DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 EXAMPLES = {
     "own_model.py": "saved, loaded again: test accuracy",
     "from_arrays.py": "it was yes",
+    "own_method.py": "nearest: test error",
     "dense_map.py": "a new map: x (1, 1, 12, 16), prediction (1, 12, 16)",
 }
 """What each prints; the demo fetches data and is left to `make demo`."""

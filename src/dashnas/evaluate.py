@@ -1,6 +1,6 @@
 """Predictions and scores of a trained network, on the original scale of the targets and over a whole part."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def _forward(network: nn.Module, x: Tensor) -> Tensor:
 
 def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int, device: torch.device) -> float:
     """The metric's value of a network on a part, without an interval."""
-    return metric.compute(_predict_part(network, part, batch_size, device), part.targets(), part.mask())
+    return metric.compute(predict_part(network, part, batch_size, device), part.targets(), part.mask())
 
 
 def refuse_undefined(metric: Metric, part: Part) -> None:
@@ -70,11 +70,31 @@ def final_scores(
     """
     part = test.open()
     return {
-        name: score(metric, _predict_part(network, part, batch_size, device), part.targets(), part.mask())
+        name: _score_of(predict_part(network, part, batch_size, device), part, metric)
         for name, network in networks.items()
     }
 
 
-def _predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:
+def final_score(predict: Callable[[Part], np.ndarray], test: SealedTest, metric: Metric) -> Score:
+    """Open the test part, once everything is chosen, and score a model on it with a 95 % interval.
+
+    Args:
+        predict: gives the predictions for a part, as `dashnas.metrics` takes them.
+        test: the sealed part.
+        metric: what is measured.
+
+    Raises:
+        UndefinedScoreError: the metric has no value on the test part.
+    """
+    part = test.open()
+    return _score_of(predict(part), part, metric)
+
+
+def _score_of(predictions: np.ndarray, part: Part, metric: Metric) -> Score:
+    return score(metric, predictions, part.targets(), part.mask())
+
+
+def predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:
+    """The network's outputs on a whole part, as `dashnas.metrics` takes them."""
     inputs = (batch.x for batch in part.batches(batch_size, device))
     return predict(network, inputs, part.normaliser, device)

@@ -1,0 +1,22 @@
+"""What is learned from where a task is named rather than a file: its data, and the options it brings along."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from dashnas import tasks
+from dashnas.presets import Options
+
+
+def known_task(name: str, options: Options) -> tuple[Path, Options]:
+    """The file of a task, fetched into the cache, and the options with its metric if none was asked for.
+
+    With a target other than the task's own kind, the metric is left to that.
+
+    Raises:
+        ConfigError: no task has this name.
+        DataError: the task's data cannot be had.
+    """
+    known = tasks.get_task(name)
+    if options.metric is None and options.data.target in (None, known.kind):
+        options = replace(options, metric=known.metric)
+    return tasks.fetch(name), options
