@@ -28,7 +28,7 @@ def pad_lists(arrays: Mapping[str, Any], *, always: bool = False) -> dict[str, A
         x, lengths = "x" + suffix, "lengths" + suffix
         if lengths in made:
             raise DataError(f"{x} is a list, whose series have a length each, so there is no need of {lengths}")
-        made[x], made[lengths] = _pad(made[x], x)
+        made[x], made[lengths] = pad_series(made[x], x)
         for name in ("y" + suffix, "mask" + suffix):
             if _are_unequal(made.get(name)):
                 made[name] = _pad_like(made[name], name, made[lengths], x)
@@ -52,8 +52,19 @@ def _shape(item: Any) -> tuple[int, ...] | None:
         return None
 
 
-def _pad(items: Sequence[Any], name: str) -> tuple[Array, Array]:
-    """An array (n, ..., longest), zeros behind each item, and the length of each."""
+def pad_series(items: Sequence[Any], name: str) -> tuple[Array, Array]:
+    """Series of one array each as rows of one array.
+
+    Args:
+        items: arrays (length,) or (channels, length), all with the same channels.
+        name: what the user calls them, for messages.
+
+    Returns:
+        Shape (n, longest) or (n, channels, longest), with zeros behind each series; and the lengths, (n,).
+
+    Raises:
+        DataError: items are something else.
+    """
     series = [as_array(item, f"{name}[{i}]") for i, item in enumerate(items)]
     for i, one in enumerate(series):
         if one.ndim not in (1, 2) or 0 in one.shape or one.ndim != series[0].ndim:
@@ -76,7 +87,7 @@ def _pad(items: Sequence[Any], name: str) -> tuple[Array, Array]:
 
 
 def _pad_like(items: Sequence[Any], name: str, lengths: Array, x: str) -> Array:
-    padded, own = _pad(items, name)
+    padded, own = pad_series(items, name)
     if len(own) == len(lengths) and len(odd := np.flatnonzero(own != lengths)):
         i = odd[0]
         raise DataError(f"{name}[{i}] has {own[i]} positions but {x}[{i}] {lengths[i]}; expected a value at each")
