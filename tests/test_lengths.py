@@ -12,10 +12,11 @@ from dashnas.errors import ConfigError
 from dashnas.evaluate import validate
 from dashnas.lengths import answers, refuse_lengths
 from dashnas.losses import make_loss
+from dashnas.memory import count_step
 from dashnas.metrics import get_metric
 from dashnas.microbatch import set_gradients
 from dashnas.model import Topology
-from dashnas.retrain import retrain
+from dashnas.retrain import retrain, retrain_phase
 from dashnas.search import search
 from dashnas.training import Interrupted
 from tiny import arrays, options, session
@@ -105,6 +106,19 @@ class AsDouble:
     def batch(self, indices, device):
         batch = self.part.batch(indices, device)
         return batch._replace(x=batch.x.double(), y=batch.y.double() if batch.y.is_floating_point() else batch.y)
+
+
+def test_the_memory_of_a_step_is_that_of_the_longest_series_whichever_are_weighed():
+    needs = []
+    for usual, odd in ((4, 16), (16, 4)):
+        source = arrays(TargetKind.CLASSES) | {"lengths": np.where(np.arange(60) == 7, odd, usual)}
+        data = prepare(source, DataConfig(), seed=0)
+        loss = make_loss(data.spec, data.normaliser, metric_name="error")
+        phase = retrain_phase(
+            "step", network_for(data), data.train, loss, Recipe(), RetrainConfig(), epochs=1, batch_size=8, seed=0
+        )
+        needs.append(count_step(phase, CPU).tensor_bytes(8))
+    assert needs[0] == needs[1]
 
 
 def test_a_training_that_is_stopped_after_every_step_ends_as_if_it_had_not_been(tmp_path):

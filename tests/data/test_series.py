@@ -215,6 +215,13 @@ def test_lists_that_are_no_series_are_refused(change, message):
         read((change(series()), Y))
 
 
+def test_an_array_of_objects_that_are_no_series_is_refused():
+    y = np.empty(40, object)
+    y[:] = [[[1], [2, 3]]] * 40
+    with pytest.raises(DataError, match=r"y is not an array.*rows of equal length"):
+        read((series(), y))
+
+
 def test_lengths_beside_a_list_are_refused():
     with pytest.raises(DataError, match="x is a list, whose series have a length each, so there is no need of lengths"):
         read({"x": series(), "y": Y, "lengths": LENGTHS})
@@ -263,6 +270,17 @@ def test_series_may_be_shorter_and_longer_than_in_training(trained):
 def test_a_list_of_series_of_one_length_is_taken_too(trained):
     for items in (series([5, 5]), series([5])):
         assert [lengths.tolist() for _, lengths in new(items, trained)] == [[5] * len(items)]
+
+
+def test_nested_lists_may_be_a_padded_array_with_lengths(trained):
+    ((x, lengths),) = new({"x": padded(series())[:3].tolist(), "lengths": [3, 5, 12]}, trained)
+    assert x.shape == (3, 2, 12)
+    assert lengths.tolist() == [3, 5, 12]
+
+
+def test_an_empty_list_is_refused(trained):
+    with pytest.raises(DataError, match="x holds no samples"):
+        new([], trained)
 
 
 def test_an_array_without_lengths_is_refused(trained):

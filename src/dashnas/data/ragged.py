@@ -21,14 +21,16 @@ def pad_lists(arrays: Mapping[str, Any], *, always: bool = False) -> dict[str, A
         DataError: items are no series, differ in their channels, or their targets are not as long as they are.
     """
     made = {name: _as_list(value) for name, value in arrays.items()}
-    listed = [suffix for suffix in SUFFIXES.values() if isinstance(made.get("x" + suffix), list)]
-    if not always and not any(_are_unequal(made["x" + suffix]) for suffix in listed):
+    lists = {suffix: made["x" + suffix] for suffix in SUFFIXES.values() if _is_filled_list(made.get("x" + suffix))}
+    if not always and not any(map(_are_unequal, lists.values())):
         return made
-    for suffix in listed:
+    for suffix, series in lists.items():
         x, lengths = "x" + suffix, "lengths" + suffix
+        if lengths in made and not _are_unequal(series):
+            continue  # an array that is padded already, as nested lists
         if lengths in made:
             raise DataError(f"{x} is a list, whose series have a length each, so there is no need of {lengths}")
-        made[x], made[lengths] = pad_series(made[x], x)
+        made[x], made[lengths] = pad_series(series, x)
         for name in ("y" + suffix, "mask" + suffix):
             if _are_unequal(made.get(name)):
                 made[name] = _pad_like(made[name], name, made[lengths], x)
@@ -38,7 +40,11 @@ def pad_lists(arrays: Mapping[str, Any], *, always: bool = False) -> dict[str, A
 def _as_list(value: Any) -> Any:
     """A list for a tuple, and for the array of objects that NumPy makes of series; else the value itself."""
     objects = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
-    return list(value) if isinstance(value, tuple) or (objects and any(np.ndim(v) for v in value)) else value
+    return list(value) if isinstance(value, tuple) or (objects and any(_shape(v) != () for v in value)) else value
+
+
+def _is_filled_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
 
 
 def _are_unequal(value: Any) -> bool:

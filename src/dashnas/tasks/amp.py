@@ -28,7 +28,8 @@ AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 
 def encode(sequence: str) -> np.ndarray:
     """Letters as rows of zeros with a 1, (20, length), float32."""
-    return (np.array(list(AMINO_ACIDS))[:, None] == np.array(list(sequence))).astype(np.float32)
+    one_hot = np.array(list(AMINO_ACIDS))[:, None] == np.array(list(sequence))
+    return np.asarray(one_hot, np.float32)
 
 
 def build() -> Arrays:
