@@ -10,15 +10,18 @@ from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
+from dashnas.lengths import answers
 from dashnas.metrics import Metric, Score, score
 
 
-def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser, device: torch.device) -> np.ndarray:
+def predict(
+    network: nn.Module, inputs: Iterable[tuple[Tensor, Tensor | None]], normaliser: Normaliser, device: torch.device
+) -> np.ndarray:
     """The network's outputs, regression values decoded to their original scale.
 
     Args:
-        network: takes (batch, channels, *spatial).
-        inputs: batches of normalised inputs.
+        network: takes (batch, channels, *spatial), and lengths where there are any.
+        inputs: batches of normalised inputs, each with its lengths, (batch,), or None.
         normaliser: decodes regression values; leaves logits as they are.
         device: where to compute.
 
@@ -28,19 +31,20 @@ def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser
     """
     network.to(device).eval()
     with torch.inference_mode():
-        outputs = [normaliser.decode_target(_forward(network, x.to(device))).cpu() for x in inputs]
+        there = ((x.to(device), None if lengths is None else lengths.to(device)) for x, lengths in inputs)
+        outputs = [normaliser.decode_target(_forward(network, x, lengths)).cpu() for x, lengths in there]
     return torch.cat(outputs).numpy()
 
 
-def _forward(network: nn.Module, x: Tensor) -> Tensor:
+def _forward(network: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
     """A network's outputs, of half the samples at a time for as long as memory runs out."""
     try:
-        outputs: Tensor = network(x)
-        return outputs
+        return answers(network, x, lengths)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error) or len(x) == 1:
             raise
-    return torch.cat([_forward(network, half) for half in x.tensor_split(2)])
+    halves = zip(x.tensor_split(2), (None, None) if lengths is None else lengths.tensor_split(2), strict=True)
+    return torch.cat([_forward(network, half, half_lengths) for half, half_lengths in halves])
 
 
 def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int, device: torch.device) -> float:
@@ -96,5 +100,5 @@ def _score_of(predictions: np.ndarray, part: Part, metric: Metric) -> Score:
 
 def predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:
     """The network's outputs on a whole part, as `dashnas.metrics` takes them."""
-    inputs = (batch.x for batch in part.batches(batch_size, device))
+    inputs = ((batch.x, batch.lengths) for batch in part.batches(batch_size, device))
     return predict(network, inputs, part.normaliser, device)

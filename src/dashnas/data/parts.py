@@ -35,7 +35,7 @@ class Part:
         self._rows = rows
         self._impute = impute
         self._masked = "mask" in table.names
-        self._fields = tuple(name for name in table.names if name not in ("x", "y", "mask"))
+        self._fields = tuple(name for name in table.names if name not in ("x", "y", "mask", "lengths"))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -52,7 +52,8 @@ class Part:
             indices: positions in this part, shape (batch,).
             device: where the tensors are wanted.
         """
-        names = ["x", "y", *(["mask"] if self._masked else []), *self._fields]
+        special = ["mask"] * self._masked + ["lengths"] * self.spec.unequal_lengths
+        names = ["x", "y", *special, *self._fields]
         columns = self._table.take(self._rows[np.asarray(indices, np.int64)], names)
         mask = columns["mask"].astype(bool) if self._masked else None
         return Batch(
@@ -60,6 +61,7 @@ class Part:
             y=self._encode_targets(columns["y"], mask).to(device),
             mask=None if mask is None else torch.from_numpy(mask).to(device),
             fields={name: columns[name] for name in self._fields},
+            lengths=torch.from_numpy(columns["lengths"]).to(device) if self.spec.unequal_lengths else None,
         )
 
     def batches(self, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
@@ -162,6 +164,7 @@ def encode_inputs(
     """
     if x.dtype.name not in _TORCH_TYPES or not x.dtype.isnative:
         x = x.astype(np.float64)
-    tensor = torch.from_numpy(x).to(device).reshape(len(x), spec.channels, *spec.spatial_shape)
+    spatial = x.shape[-spec.spatial_dims :]  # series may be longer than those of the training
+    tensor = torch.from_numpy(x).to(device).reshape(len(x), spec.channels, *spatial)
     encoded = normaliser.encode_input(tensor)
     return torch.where(torch.isfinite(encoded), encoded, 0.0) if impute else encoded

@@ -23,6 +23,7 @@ from dashnas.data.inputs import Layout, check_finite, check_same_layout, layout_
 from dashnas.data.kinds import KindReading, kind_near_misses, read_kind
 from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
+from dashnas.data.series import read_lengths
 from dashnas.data.source import read_source
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.data.split import Indices
@@ -60,7 +61,8 @@ def prepare(source: Any, config: DataConfig, *, seed: int) -> PreparedData:
 
     Args:
         source: a path to an `.npz` or `.csv` file or to a folder of `.npy` files; a dict of arrays; a pair
-            (x, y) of arrays or tensors; a torch Dataset, or a dict of Datasets by part.
+            (x, y) of arrays or tensors, x a list of them where series are of unequal length; a torch Dataset, or a
+            dict of Datasets by part.
         config: what cannot be seen in the arrays.
         seed: decides the split where parts are not given; the same seed gives the same one.
 
@@ -68,8 +70,9 @@ def prepare(source: Any, config: DataConfig, *, seed: int) -> PreparedData:
         DataError: the data cannot be read or learned from; the message says why and how to mend it.
     """
     read = read_source(source)
-    tables = read.tables
-    layout = _check_inputs(tables, config)
+    layouts = _read_layouts(read.tables, config)
+    tables, unequal_lengths = read_lengths(read.tables, layouts, config.target)
+    layout = _common_layout(_read_layouts(tables, config))
     replaced = sum(check_finite(t, "x" + SUFFIXES[p], impute=config.impute) for p, t in tables.items())
     check_same_targets(tables)
     has_mask = any("mask" in table.names for table in tables.values())
@@ -81,7 +84,7 @@ def prepare(source: Any, config: DataConfig, *, seed: int) -> PreparedData:
             f"there is a mask, but y is {kind.kind.value} ({kind.why}), which has no masked positions; "
             "expected a target per position: take the mask out, or rename it to let it travel along"
         )
-    spec, warnings = _check_targets(tables, layout, kind)
+    spec, warnings = _check_targets(tables, layout, kind, unequal_lengths=unequal_lengths)
     warnings = [*read.warnings, *layout_near_misses(tables["train"].shape("x"), layout), *warnings]
     warnings += check_groups(tables)
     rows, how = divide(tables, spec, config, seed)
@@ -101,11 +104,11 @@ def prepare(source: Any, config: DataConfig, *, seed: int) -> PreparedData:
         test=SealedTest(own["test"]) if "test" in own else None,
         reading=describe(read.origin, tables, layout, kind, spec, own, how, replaced),
         warnings=(*warnings, *constant),
-        fingerprint=fingerprint(tables),
+        fingerprint=fingerprint(read.tables),
     )
 
 
-def _check_inputs(tables: Mapping[str, Table], config: DataConfig) -> Layout:
+def _read_layouts(tables: Mapping[str, Table], config: DataConfig) -> dict[str, Layout]:
     for part, table in tables.items():
         least = 2 if part == "train" else 1
         if len(table) < least:
@@ -114,14 +117,18 @@ def _check_inputs(tables: Mapping[str, Table], config: DataConfig) -> Layout:
                 f"x{SUFFIXES[part]} holds {found}, shape {table.shape('x')}; expected a row per sample, "
                 f"at least {least}"
             )
-    layout = read_layout(tables["train"], "x", images=config.images)
-    for part, table in tables.items():
-        key = "x" + SUFFIXES[part]
-        check_same_layout(layout, read_layout(table, key, images=config.images), key)
-    return layout
+    return {part: read_layout(table, "x" + SUFFIXES[part], images=config.images) for part, table in tables.items()}
 
 
-def _check_targets(tables: Mapping[str, Table], layout: Layout, kind: KindReading) -> tuple[DataSpec, list[str]]:
+def _common_layout(layouts: Mapping[str, Layout]) -> Layout:
+    for part, layout in layouts.items():
+        check_same_layout(layouts["train"], layout, "x" + SUFFIXES[part])
+    return layouts["train"]
+
+
+def _check_targets(
+    tables: Mapping[str, Table], layout: Layout, kind: KindReading, *, unequal_lengths: bool
+) -> tuple[DataSpec, list[str]]:
     classes = None
     if kind.kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
         classes = class_names(check_classes(tables, kind.kind))
@@ -131,6 +138,7 @@ def _check_targets(tables: Mapping[str, Table], layout: Layout, kind: KindReadin
         target_kind=kind.kind,
         outputs=kind.outputs if classes is None else len(classes),
         classes=classes,
+        unequal_lengths=unequal_lengths,
     )
     warnings = kind_near_misses(tables["train"], spec)
     if kind.kind.is_regression:
