@@ -107,7 +107,7 @@ class TestPublished:
 
     def test_best_of_curves(self):
         of_names = ["--best-of", "nas=DARTS-GAEA,DenseNAS", "--best-of", "fixed=WRN, WRN-ASHA"]
-        assert methods("--published", "dash-table2", *of_names) == ["nas", "fixed"]
+        assert methods("--published", "dash-table2", *of_names) == ["nas", "fixed", "DASH"]
 
     def test_corrections_are_asked_for(self):
         amber = ["--published", "dash-table2", "--kind", "ranks", "--tasks", "ecg", "--methods", "AMBER,DARTS-GAEA"]
@@ -171,6 +171,11 @@ class TestRunsOverPublished:
         assert methods(*both) == ["backbone", "dash", "random", *PAPER_FIGURES["dash-fig4"].methods]
         ranked = rows(*both, "--kind", "ranks", "--tasks", "darcy,ecg")
         assert {row["tasks"] for row in ranked} == {2}
+
+    def test_runs_are_laid_over_best_of_curves(self, store):
+        both = ["--store", store, "--published", "dash-fig1a", "--mix-protocols", "--missing", "infinite"]
+        curves = [*PAPER_FIGURES["dash-fig1a"].best_of, "backbone", "dash", "random"]
+        assert methods(*both, "--tasks", "darcy,ecg") == curves
 
     def test_percent_and_fractions_are_on_one_scale(self, tmp_path):
         write_store(tmp_path, ["cifar100"])

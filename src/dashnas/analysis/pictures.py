@@ -28,7 +28,7 @@ class Choices:
     floor: float | None = None
     """As of `performance_profile`."""
     best_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Methods by the name of the curve that is the best of them on each task; none are drawn by themselves then."""
+    """Methods by the name of the curve that is the best of them on each task; the others are drawn by themselves."""
     reference: str | None = None
     """Method that ranks are drawn with an improvement over."""
     random: str = "random"
@@ -117,4 +117,8 @@ PICTURES: dict[str, Callable[[Sequence[Cell], Choices], Picture]] = {
 
 def _table(cells: Sequence[Cell], choices: Choices) -> ErrorTable:
     table = error_table(cells, mix_protocols=choices.mix_protocols)
-    return table.best_of(choices.best_of) if choices.best_of else table
+    if not choices.best_of:
+        return table
+    grouped = {method for members in choices.best_of.values() for method in members}
+    alone = {method: (method,) for method in table.methods if method not in grouped}
+    return table.best_of({**choices.best_of, **alone})

@@ -39,7 +39,9 @@ def plot(
     ] = None,
     best_of: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=A,B", help="A curve of the best of these methods on each task; may be given again."),
+        typer.Option(
+            metavar="NAME=A,B", help="Draw the best of these methods on each task as one; may be given again."
+        ),
     ] = None,
     missing: Annotated[
         str | None,
@@ -80,7 +82,7 @@ def plot(
       dashnas bench plot --published dash-table2 --kind ranks --reference WRN
       dashnas bench plot --store runs/bench --kind critical-difference
       dashnas bench plot --store runs/bench --kind random-gain --json
-      dashnas bench plot --store runs/bench --published dash-fig4 --mix-protocols
+      dashnas bench plot --store runs/bench --published dash-fig4 --mix-protocols --missing drop
       dashnas bench plot --list
     """
     from dashnas.analysis.drawing import check_format, save_figure
