@@ -166,6 +166,10 @@ class TestRunsOverPublished:
         both = ["bench", "plot", "--store", store, "--published", "dash-fig4"]
         assert_refused(dashnas(*both), r"different protocols: clean \(18\), published:dash-table2 \(50\).*--mix-prot")
 
+    def test_the_mixture_is_told(self, store):
+        both = ["--store", store, "--published", "dash-fig4", "--mix-protocols", "--missing", "drop", "--json"]
+        assert json.loads(dashnas("bench", "plot", *both).stdout)["protocols"] == ["clean", "published:dash-table2"]
+
     def test_tasks_in_common_are_compared(self, store):
         both = ["--store", store, "--published", "dash-fig4", "--mix-protocols", "--missing", "drop"]
         assert methods(*both) == ["backbone", "dash", "random", *PAPER_FIGURES["dash-fig4"].methods]

@@ -117,9 +117,18 @@ def plot(
         title="; ".join(sources) if title is None else title,
     )
     picture = PICTURES[kind](cells, choices)
+    protocols = list(dict.fromkeys(cell.protocol for cell in cells))
     if as_json:
         typer.echo(
-            json.dumps({"kind": kind, "sources": sources, "rows": [_plain(row) for row in picture.rows]}, indent=2)
+            json.dumps(
+                {
+                    "kind": kind,
+                    "sources": sources,
+                    "protocols": protocols,
+                    "rows": [_plain(row) for row in picture.rows],
+                },
+                indent=2,
+            )
         )
     if out is not None or not as_json:
         path = out or Path(f"{kind}.png")
