@@ -113,6 +113,8 @@ class TestPublished:
         amber = ["--published", "dash-table2", "--kind", "ranks", "--tasks", "ecg", "--methods", "AMBER,DARTS-GAEA"]
         assert rows(*amber)[0]["median_rank"] == 2
         assert rows(*amber, "--corrected")[0]["median_rank"] == 1
+        told = json.loads(dashnas("bench", "plot", *amber, "--corrected", "--json").stdout)
+        assert told["sources"][0].endswith("Table 3, misprints corrected")
 
     def test_the_list_names_tables_and_figures(self, monkeypatch):
         monkeypatch.setenv("COLUMNS", "80")

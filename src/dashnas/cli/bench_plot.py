@@ -104,7 +104,8 @@ def plot(
     wanted = None if methods == "all" else _names(methods)
     cells = gather(figures, store or [], every_method=methods is not None, corrected=corrected)
     cells = choose(cells, wanted, _names(tasks), group or next((f.group for f in figures), None))
-    sources = [figure.source for figure in figures] + [str(folder) for folder in store or ()]
+    mended = ", misprints corrected" if corrected else ""
+    sources = [figure.source + mended for figure in figures] + [str(folder) for folder in store or ()]
     choices = Choices(
         mix_protocols=mix_protocols,
         missing=_one_of("--missing", missing, ("drop", "infinite")),
