@@ -130,6 +130,19 @@ def test_a_profile_is_drawn_as_it_is():
     assert axes.get_xlim()[1] > 4
 
 
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_picture_of_mixed_protocols_says_so(kind):
+    chosen = {"conv": {"kernel_size": 3, "dilation": 1}}
+    errors = {method: {"x": 0.1, "y": 0.2} for method in ("a", "b", "random")}
+    runs = [
+        *cells(errors, seconds=1.0, architecture=chosen),
+        *cells({"c": errors["a"]}, seconds=1.0, architecture=chosen, protocol="dash-official"),
+    ]
+    title = PICTURES[kind](runs, Choices(title="ours", mix_protocols=True)).draw().get_suptitle()
+    assert title == "ours\nprotocols mixed: clean, dash-official"
+    assert PICTURES[kind](runs[:-2], Choices(title="ours")).draw().get_suptitle() == "ours"
+
+
 def test_ranks_have_a_dot_for_each_task_and_a_bar_at_the_median_best_first():
     made = table({"b": {"x": 0.2, "y": 0.1, "z": 0.3}, "a": {"x": 0.1, "y": 0.2, "z": 0.1}})
     ranks, improvements = draw_ranks(median_ranks(made), median_improvements(made, "b"), "b").axes

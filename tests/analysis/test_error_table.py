@@ -119,6 +119,10 @@ class TestBestOf:
         assert best.methods == ("ab", "c")
         np.testing.assert_array_equal(best.errors, [[0.1, 0.4, INF], [0.3, 0.3, NAN]])
 
+    def test_only_a_group_of_one_has_a_time(self):
+        timed = table({"a": {"x": 0.1}, "b": {"x": 0.2}, "c": {"x": 0.3}}, seconds=5.0)
+        np.testing.assert_array_equal(timed.best_of({"ab": ["a", "b"], "c": ["c"]}).seconds, [[NAN], [5]])
+
     def test_a_method_that_is_not_there_is_refused(self):
         with pytest.raises(ConfigError, match="unknown method 'd'"):
             self.made.best_of({"ad": ["a", "d"]})

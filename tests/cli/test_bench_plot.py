@@ -107,12 +107,14 @@ class TestPublished:
 
     def test_best_of_curves(self):
         of_names = ["--best-of", "nas=DARTS-GAEA,DenseNAS", "--best-of", "fixed=WRN, WRN-ASHA"]
-        assert methods("--published", "dash-table2", *of_names) == ["nas", "fixed"]
+        assert methods("--published", "dash-table2", *of_names) == ["nas", "fixed", "DASH"]
 
     def test_corrections_are_asked_for(self):
         amber = ["--published", "dash-table2", "--kind", "ranks", "--tasks", "ecg", "--methods", "AMBER,DARTS-GAEA"]
         assert rows(*amber)[0]["median_rank"] == 2
         assert rows(*amber, "--corrected")[0]["median_rank"] == 1
+        told = json.loads(dashnas("bench", "plot", *amber, "--corrected", "--json").stdout)
+        assert told["sources"][0].endswith("Table 3, misprints corrected")
 
     def test_the_list_names_tables_and_figures(self, monkeypatch):
         monkeypatch.setenv("COLUMNS", "80")
@@ -166,11 +168,20 @@ class TestRunsOverPublished:
         both = ["bench", "plot", "--store", store, "--published", "dash-fig4"]
         assert_refused(dashnas(*both), r"different protocols: clean \(18\), published:dash-table2 \(50\).*--mix-prot")
 
+    def test_the_mixture_is_told(self, store):
+        both = ["--store", store, "--published", "dash-fig4", "--mix-protocols", "--missing", "drop", "--json"]
+        assert json.loads(dashnas("bench", "plot", *both).stdout)["protocols"] == ["clean", "published:dash-table2"]
+
     def test_tasks_in_common_are_compared(self, store):
         both = ["--store", store, "--published", "dash-fig4", "--mix-protocols", "--missing", "drop"]
         assert methods(*both) == ["backbone", "dash", "random", *PAPER_FIGURES["dash-fig4"].methods]
         ranked = rows(*both, "--kind", "ranks", "--tasks", "darcy,ecg")
         assert {row["tasks"] for row in ranked} == {2}
+
+    def test_runs_are_laid_over_best_of_curves(self, store):
+        both = ["--store", store, "--published", "dash-fig1a", "--mix-protocols", "--missing", "infinite"]
+        curves = [*PAPER_FIGURES["dash-fig1a"].best_of, "backbone", "dash", "random"]
+        assert methods(*both, "--tasks", "darcy,ecg") == curves
 
     def test_percent_and_fractions_are_on_one_scale(self, tmp_path):
         write_store(tmp_path, ["cifar100"])

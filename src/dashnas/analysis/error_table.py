@@ -56,13 +56,16 @@ class ErrorTable:
     def best_of(self, groups: Mapping[str, Sequence[str]]) -> Self:
         """A table with a row for each group of methods: on each task the smallest error that one of them has.
 
+        Only a group of one has a time, since trying all of several takes longer than any of them.
+
         Raises:
             ConfigError: a method that is not in the table, or a group without any.
         """
         rows = [_places("method", members, self.methods) for members in groups.values()]
         errors = np.stack([_smallest(self.errors[row]) for row in rows])
-        unknown = np.full_like(errors, np.nan)  # trying all of them takes longer than any one of them
-        return replace(self, methods=tuple(groups), errors=errors, seconds=unknown)
+        unknown = np.full(len(self.tasks), np.nan)
+        seconds = np.stack([self.seconds[row[0]] if len(row) == 1 else unknown for row in rows])
+        return replace(self, methods=tuple(groups), errors=errors, seconds=seconds)
 
     def settle_missing(self, missing: Missing | None) -> Self:
         """A table without holes.

@@ -28,7 +28,7 @@ class Choices:
     floor: float | None = None
     """As of `performance_profile`."""
     best_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Methods by the name of the curve that is the best of them on each task; none are drawn by themselves then."""
+    """Methods by the name of the curve that is the best of them on each task; the others are drawn by themselves."""
     reference: str | None = None
     """Method that ranks are drawn with an improvement over."""
     random: str = "random"
@@ -38,7 +38,7 @@ class Choices:
     networks: tuple[LayerField, ...] = ()
     """Layers of networks that belong to no score, such as those that a paper draws."""
     title: str = ""
-    """Of the drawing."""
+    """Of the drawing; mixed protocols are named below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def profile(cells: Sequence[Cell], choices: Choices) -> Picture:
     from dashnas.analysis.drawing import draw_profile
 
     made = performance_profile(_table(cells, choices), missing=choices.missing, floor=choices.floor)
-    return Picture(rows=made.rows(), draw=lambda: draw_profile(made, choices.title))
+    return Picture(rows=made.rows(), draw=lambda: draw_profile(made, _title(cells, choices)))
 
 
 def ranks(cells: Sequence[Cell], choices: Choices) -> Picture:
@@ -67,7 +67,7 @@ def ranks(cells: Sequence[Cell], choices: Choices) -> Picture:
     better = median_improvements(table, reference) if reference else ()
     return Picture(
         rows=rank_rows(table, reference),
-        draw=lambda: draw_ranks(median_ranks(table), better, reference or "", choices.title),
+        draw=lambda: draw_ranks(median_ranks(table), better, reference or "", _title(cells, choices)),
     )
 
 
@@ -76,7 +76,7 @@ def critical_differences(cells: Sequence[Cell], choices: Choices) -> Picture:
     from dashnas.analysis.drawing import draw_critical_difference
 
     found = critical_difference(_table(cells, choices), post_hoc=choices.post_hoc, missing=choices.missing)
-    return Picture(rows=found.rows(), draw=lambda: draw_critical_difference(found, choices.title))
+    return Picture(rows=found.rows(), draw=lambda: draw_critical_difference(found, _title(cells, choices)))
 
 
 def speed_and_accuracy(cells: Sequence[Cell], choices: Choices) -> Picture:
@@ -84,7 +84,7 @@ def speed_and_accuracy(cells: Sequence[Cell], choices: Choices) -> Picture:
     from dashnas.analysis.drawing import draw_speed_accuracy
 
     points = speed_accuracy(_table(cells, choices), missing=choices.missing, floor=choices.floor)
-    return Picture(rows=speed_accuracy_rows(points), draw=lambda: draw_speed_accuracy(points, choices.title))
+    return Picture(rows=speed_accuracy_rows(points), draw=lambda: draw_speed_accuracy(points, _title(cells, choices)))
 
 
 def gains(cells: Sequence[Cell], choices: Choices) -> Picture:
@@ -92,7 +92,9 @@ def gains(cells: Sequence[Cell], choices: Choices) -> Picture:
     from dashnas.analysis.drawing import draw_random_gain
 
     made = random_gain(cells, random=choices.random, mix_protocols=choices.mix_protocols)
-    return Picture(rows=random_gain_rows(made), draw=lambda: draw_random_gain(made, choices.random, choices.title))
+    return Picture(
+        rows=random_gain_rows(made), draw=lambda: draw_random_gain(made, choices.random, _title(cells, choices))
+    )
 
 
 def fields_of_layers(cells: Sequence[Cell], choices: Choices) -> Picture:
@@ -101,7 +103,7 @@ def fields_of_layers(cells: Sequence[Cell], choices: Choices) -> Picture:
 
     of_cells = receptive_fields(cells) if cells or not choices.networks else []
     made = [*choices.networks, *of_cells]
-    return Picture(rows=field_rows(made), draw=lambda: draw_receptive_fields(made, choices.title))
+    return Picture(rows=field_rows(made), draw=lambda: draw_receptive_fields(made, _title(cells, choices)))
 
 
 PICTURES: dict[str, Callable[[Sequence[Cell], Choices], Picture]] = {
@@ -115,6 +117,17 @@ PICTURES: dict[str, Callable[[Sequence[Cell], Choices], Picture]] = {
 """All kinds by name."""
 
 
+def _title(cells: Sequence[Cell], choices: Choices) -> str:
+    protocols = dict.fromkeys(cell.protocol for cell in cells)
+    if len(protocols) < 2:
+        return choices.title
+    return f"{choices.title}\nprotocols mixed: {', '.join(protocols)}".strip()
+
+
 def _table(cells: Sequence[Cell], choices: Choices) -> ErrorTable:
     table = error_table(cells, mix_protocols=choices.mix_protocols)
-    return table.best_of(choices.best_of) if choices.best_of else table
+    if not choices.best_of:
+        return table
+    grouped = {method for members in choices.best_of.values() for method in members}
+    alone = {method: (method,) for method in table.methods if method not in grouped}
+    return table.best_of({**choices.best_of, **alone})

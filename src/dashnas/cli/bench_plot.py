@@ -39,7 +39,9 @@ def plot(
     ] = None,
     best_of: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=A,B", help="A curve of the best of these methods on each task; may be given again."),
+        typer.Option(
+            metavar="NAME=A,B", help="Draw the best of these methods on each task as one; may be given again."
+        ),
     ] = None,
     missing: Annotated[
         str | None,
@@ -80,7 +82,7 @@ def plot(
       dashnas bench plot --published dash-table2 --kind ranks --reference WRN
       dashnas bench plot --store runs/bench --kind critical-difference
       dashnas bench plot --store runs/bench --kind random-gain --json
-      dashnas bench plot --store runs/bench --published dash-fig4 --mix-protocols
+      dashnas bench plot --store runs/bench --published dash-fig4 --mix-protocols --missing drop
       dashnas bench plot --list
     """
     from dashnas.analysis.drawing import check_format, save_figure
@@ -102,7 +104,8 @@ def plot(
     wanted = None if methods == "all" else _names(methods)
     cells = gather(figures, store or [], every_method=methods is not None, corrected=corrected)
     cells = choose(cells, wanted, _names(tasks), group or next((f.group for f in figures), None))
-    sources = [figure.source for figure in figures] + [str(folder) for folder in store or ()]
+    mended = ", misprints corrected" if corrected else ""
+    sources = [figure.source + mended for figure in figures] + [str(folder) for folder in store or ()]
     choices = Choices(
         mix_protocols=mix_protocols,
         missing=_one_of("--missing", missing, ("drop", "infinite")),
@@ -115,9 +118,18 @@ def plot(
         title="; ".join(sources) if title is None else title,
     )
     picture = PICTURES[kind](cells, choices)
+    protocols = list(dict.fromkeys(cell.protocol for cell in cells))
     if as_json:
         typer.echo(
-            json.dumps({"kind": kind, "sources": sources, "rows": [_plain(row) for row in picture.rows]}, indent=2)
+            json.dumps(
+                {
+                    "kind": kind,
+                    "sources": sources,
+                    "protocols": protocols,
+                    "rows": [_plain(row) for row in picture.rows],
+                },
+                indent=2,
+            )
         )
     if out is not None or not as_json:
         path = out or Path(f"{kind}.png")

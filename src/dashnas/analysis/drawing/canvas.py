@@ -20,8 +20,8 @@ _MARKERS = "os^Dv<>P*X"
 
 GREY = "#888888"
 _DPI = 150
-_CHARACTERS = 10.5
-"""That fit into an inch of a legend or title."""
+_TITLE, _LEGEND = 10.5, 12.0
+"""Characters that fit into an inch of each."""
 
 
 def new_figure(width: float = 6.4, height: float = 4.4) -> "Figure":
@@ -60,8 +60,9 @@ def tidy(axes: "Axes") -> None:
 def set_title(figure: "Figure", title: str) -> None:
     """A title over all, in as many lines as it needs."""
     if title:
-        width = int(figure.get_figwidth() * _CHARACTERS)
-        figure.suptitle(textwrap.fill(title, width), fontsize="medium")
+        width = int(figure.get_figwidth() * _TITLE)
+        lines = [textwrap.fill(line, width) for line in title.splitlines()]
+        figure.suptitle("\n".join(lines), fontsize="medium")
 
 
 def legend_below(figure: "Figure", *panels: "Axes") -> None:
@@ -70,7 +71,7 @@ def legend_below(figure: "Figure", *panels: "Axes") -> None:
         label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     width = max(map(len, shown)) + 8  # with the handle and the space between columns
-    columns = max(1, min(len(shown), int(figure.get_figwidth() * _CHARACTERS) // width))
+    columns = max(1, min(len(shown), int(figure.get_figwidth() * _LEGEND) // width))
     figure.legend(
         shown.values(),
         shown,
