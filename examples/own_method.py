@@ -16,6 +16,7 @@ from dashnas.bench import CellName, Store
 from dashnas.bench.cell import Conditions, run_cell
 from dashnas.bench.table import make_rows
 from dashnas.data import Part, TargetKind
+from dashnas.evaluate import value_of
 from dashnas.methods import Fitted, register_method
 from dashnas.progress import PlainLines
 
@@ -38,7 +39,7 @@ class NearestNeighbours:
 
     def score(self, neighbours, task):
         part = task.data.validation
-        return task.metric.compute(Neighbours.of(task.data.train, neighbours).predict(part), part.targets(), None)
+        return value_of(task.metric, Neighbours.of(task.data.train, neighbours).predict(part), part)
 
 
 @dataclass

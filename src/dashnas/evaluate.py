@@ -49,7 +49,12 @@ def _forward(network: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
 
 def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int, device: torch.device) -> float:
     """The metric's value of a network on a part, without an interval."""
-    return metric.compute(predict_part(network, part, batch_size, device), part.targets(), part.mask())
+    return value_of(metric, predict_part(network, part, batch_size, device), part)
+
+
+def value_of(metric: Metric, predictions: np.ndarray, part: Part) -> float:
+    """The metric's value of predictions for a part, without an interval."""
+    return metric.compute(predictions, part.targets(), part.mask())
 
 
 def refuse_undefined(metric: Metric, part: Part) -> None:

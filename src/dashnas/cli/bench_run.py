@@ -59,7 +59,7 @@ def run(
     For example:
 
       dashnas bench run --tasks digits8,tecator --methods backbone,dash --budget 20s
-      dashnas bench run --tasks darcy16,crop --methods backbone,dash,baby-dash,random --seeds 0-2 --jobs 2
+      dashnas bench run --tasks crop,tecator --methods dash,random --seeds 0-2 --jobs 2
       dashnas bench run --tasks crop --methods dash,backbone-tuned@dash --dry-run
     """
     from dashnas.bench import Store

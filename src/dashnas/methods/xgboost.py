@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dashnas.data import DataSpec, Part, TargetKind
+from dashnas.evaluate import value_of
 from dashnas.job import find_device
 from dashnas.memory import describe_bytes, free_bytes
 from dashnas.methods.extras import import_extra
@@ -72,9 +73,7 @@ class XGBoost:
             ],
         )  # fmt: skip
         rounds = first.num_boosted_rounds()
-        score = task.metric.compute(
-            Trees(first, library).predict(data.validation), data.validation.targets(), data.validation.mask()
-        )
+        score = value_of(task.metric, Trees(first, library).predict(data.validation), data.validation)
         reporter.message(f"xgboost: {rounds} rounds, {task.metric.name} on the validation part {score:.4g}")
         ends = deadline(library, started + budget_seconds)
         booster = library.train(settings, matrix(library, data.development), num_boost_round=rounds, callbacks=[ends])
