@@ -159,6 +159,21 @@ def test_targets_behind_a_series_count_nowhere(kind, with_mask):
     assert not batch.y.reshape(len(batch.y), 12)[~batch.mask].any()
 
 
+@pytest.mark.parametrize("shape", [(40, 5), (40, 1, 12), (40,)])
+def test_a_mask_of_another_shape_is_refused(shape):
+    given = {"x": padded(series()), "y": targets(TargetKind.DENSE_BINARY), "lengths": LENGTHS, "mask": np.ones(shape)}
+    with pytest.raises(DataError, match=r"mask has the shape .*; expected \(40, 12\)"):
+        read(given)
+
+
+def test_as_many_labels_as_there_are_positions_are_labels_where_that_is_said():
+    y = np.random.default_rng(2).integers(0, 2, (40, 12))
+    data = read((series(), y), target="multi-label")
+    assert data.spec.target_kind is TargetKind.MULTI_LABEL
+    assert data.train.mask() is None
+    assert read((series(), y)).train.mask() is not None
+
+
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [

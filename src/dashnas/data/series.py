@@ -50,7 +50,7 @@ class SeriesTable:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a column, with the samples on the first axis."""
-        if name == "mask" and self._masks:
+        if name not in self._table.names:  # the mask
             return (len(self), self._longest)
         shape = self._table.shape(name)
         return (*shape[:-1], self._longest) if name in self._fitted else shape
