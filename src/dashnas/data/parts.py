@@ -1,13 +1,14 @@
 """Parts of a data set, which give batches; and the test part, which is sealed until the final evaluation."""
 
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dashnas.data.draws import DrawingTable
 from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import Batch, DataSpec, TargetKind
 from dashnas.data.tables import Array, Table
@@ -29,12 +30,14 @@ class Part:
         normaliser: Normaliser,
         *,
         impute: bool = False,
+        augmented: bool = False,
     ) -> None:
         self.spec = spec
         self.normaliser = normaliser
         self._table = table
         self._rows = rows
         self._impute = impute
+        self._augmented = augmented
         self._masked = "mask" in table.names
         self._fields = tuple(name for name in table.names if name not in ("x", "y", "mask"))
 
@@ -52,8 +55,8 @@ class Part:
         Args:
             indices: positions in this part, shape (batch,).
             device: where the tensors are wanted.
-            seed: to train on them: of all that is drawn where the data are augmented, for each sample on its own, so
-                that a sample is the same whatever stands beside it. None gives them as they are scored.
+            seed: of all that is drawn where the part is augmented, for each sample on its own, so that a sample is the
+                same whatever stands beside it. None gives them as they are scored.
         """
         names = ["x", "y", *(["mask"] if self._masked else []), *self._fields]
         columns = self._columns(self._rows[np.asarray(indices, np.int64)], names, seed)
@@ -107,15 +110,13 @@ class Part:
     def subset(self, indices: npt.ArrayLike) -> "Part":
         """The samples at these positions of this part, as a part."""
         rows = self._rows[np.asarray(indices, np.int64)]
-        return Part(self._table, rows, self.spec, self.normaliser, impute=self._impute)
+        return Part(self._table, rows, self.spec, self.normaliser, impute=self._impute, augmented=self._augmented)
 
     def _columns(self, rows: npt.NDArray[np.int64], names: Sequence[str], seed: int | None) -> dict[str, Array]:
-        draw = getattr(self._table, "draw", None)  # of a DrawingTable
-        if seed is None or draw is None:
+        if seed is None or not self._augmented:
             return self._table.take(rows, names)
         generators = [np.random.default_rng(derive_seed(seed, "draw", int(row))) for row in rows]
-        drawn: dict[str, Array] = draw(rows, names, generators)
-        return drawn
+        return cast(DrawingTable, self._table).draw(rows, names, generators)
 
     def _encode_targets(self, y: Array, mask: Array | None) -> Tensor:
         shaped = torch.from_numpy(shape_targets(y, mask, self.spec))

@@ -136,7 +136,8 @@ def _prepare_task(data: TaskData) -> PreparedData:
         scored = name in ("validation", "test") and data.scored_spec is not None
         spec = data.scored_spec if scored else data.spec
         assert spec is not None
-        return Part(*given[name], spec, data.normaliser)
+        augmented = name in ("train", "final") and hasattr(given[name].table, "draw")
+        return Part(*given[name], spec, data.normaliser, augmented=augmented)
 
     if small := [name for name, samples in given.items() if not len(samples.rows)]:
         raise DataError(f"{data.origin} holds too few samples: none is left for {', '.join(small)} ({sizes})")
