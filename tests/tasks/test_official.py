@@ -1,6 +1,8 @@
 """The official tasks on tiny files of the official formats: from the file to a score, under every protocol."""
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ from dashnas.metrics import score
 from dashnas.pipeline import fit
 from dashnas.presets import Options, resolve
 from dashnas.protocol_metrics import PROTOCOL_METRICS, find_metric
-from dashnas.tasks import OFFICIAL_TASKS, OfficialSource, task_source
+from dashnas.space import Architecture
+from dashnas.tasks import OFFICIAL_TASKS, OfficialSource, check, task_source
+from dashnas.tasks.registry import OFFICIAL_TASKS as REGISTERED
 
 TEN = ["cifar100", "cosmic", "darcy", "deepsea", "ecg", "fsd50k", "ninapro", "psicov", "satellite", "spherical"]
 RUN = {"epochs": 1, "tune_trials": 1, "width": 2, "kernel_sizes": (3,), "dilations": (1,), "plan": "model"}
@@ -433,6 +437,22 @@ class TestWrongFiles:
             prepare_task("darcy")
 
 
+ARCHITECTURES = Path(__file__).resolve().parents[2] / "examples" / "architectures"
+
+
+@pytest.mark.parametrize(("name", "layers", "first"), [("darcy", 13, "stem"), ("deepsea", 9, "blocks.0.units.0.conv")])
+def test_the_architecture_that_the_paper_prints_trains(name, layers, first, files, monkeypatch):
+    """Shen et al. 2022: the networks of Darcy flow and DeepSEA, here for an epoch at a small width."""
+    monkeypatch.setenv("DASHNAS_DATA", str(files))
+    monkeypatch.setattr("dashnas.evaluate.score", partial(score, resamples=2))
+    printed = Architecture.load(ARCHITECTURES / f"{name}.json")
+    assert (len(printed), next(iter(printed))) == (layers, first)
+    options = Options(epochs=1, tune_trials=1, width=2, threads=1, architecture=printed)
+    summary = fit(task_source(name), options).summary
+    assert summary["architecture"] == printed.to_json()
+    assert np.isfinite(summary["scores"]["test"]["value"])
+
+
 class TestPaperPreset:
     """Table 1.2 of the specification: what DASH's authors set for each task by hand."""
 
@@ -475,6 +495,22 @@ class TestPaperPreset:
         options = Options(preset="paper", batch_size=8, kernel_sizes=(3,), class_weights="balanced")
         config = resolve(options, data.spec, len(data.train), len(data.development), data.paper)
         assert (config.batch_size, config.space.kernel_sizes, config.class_weights) == (8, (3,), "balanced")
+
+
+class TestCheck:
+    def test_files_of_another_size_are_told_with_all_that_is_wrong(self, files, monkeypatch):
+        monkeypatch.setenv("DASHNAS_DATA", str(files))
+        with pytest.raises(
+            DataError,
+            match=r"ninapro is not the whole of ninapro: 40 training samples, expected 2638; 10 valid.*; 11 test samples",
+        ):
+            check("ninapro")
+
+    def test_what_is_right_gives_its_folder(self, files, monkeypatch):
+        monkeypatch.setenv("DASHNAS_DATA", str(files))
+        task = replace(OFFICIAL_TASKS["ninapro"], samples={"training": 40, "validation": 10, "test": 11})
+        monkeypatch.setitem(REGISTERED, "ninapro", task)
+        assert check("ninapro") == files / "ninapro"
 
 
 def test_there_are_ten():

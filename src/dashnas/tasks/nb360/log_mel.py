@@ -45,7 +45,8 @@ def log_mel(sound: Array) -> Array:
 def _window() -> Array:
     """Of 30 ms, in the middle of a frame."""
     before = (_FFT - _WINDOW) // 2
-    return np.pad(scipy.signal.get_window("hann", _WINDOW), (before, _FFT - _WINDOW - before))
+    window: Array = scipy.signal.get_window("hann", _WINDOW)
+    return np.pad(window, (before, _FFT - _WINDOW - before))
 
 
 @cache
