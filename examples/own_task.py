@@ -41,7 +41,7 @@ class Hum:
 
     name: str = "hum"
 
-    def read(self, protocol: str, seed: int) -> TaskData:
+    def task_data(self, protocol: str, seed: int) -> TaskData:
         """All parts; with files of its own a task would read them here."""
         random = np.random.default_rng(0)
         train, validation, test = (windows(number, random) for number in RECORDINGS.values())
@@ -49,7 +49,7 @@ class Hum:
         return TaskData(
             origin="recordings of a hum",
             spec=DataSpec(
-                channels=1, spatial_shape=(WINDOW,), target_kind=TargetKind.CLASSES, outputs=2, classes=("low", "high")
+                channels=1, spatial_shape=(WINDOW,), target_kind=TargetKind.CLASSES, outputs=2, classes=(0, 1)
             ),
             normaliser=Normaliser.identity(1),
             train=drawn,

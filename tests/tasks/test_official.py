@@ -11,14 +11,14 @@ from tiny_official import MAKERS, make
 import tiny
 from dashnas.data import DataConfig, prepare
 from dashnas.data.parts import SealedTest
-from dashnas.data.task_data import PROTOCOLS
+from dashnas.data.task_data import PROTOCOLS, Samples
 from dashnas.errors import ConfigError, DataError, SealedTestError
 from dashnas.metrics import score
 from dashnas.pipeline import fit
 from dashnas.presets import Options, resolve
 from dashnas.protocol_metrics import PROTOCOL_METRICS, find_metric
 from dashnas.space import Architecture
-from dashnas.tasks import OFFICIAL_TASKS, OfficialSource, check, task_source
+from dashnas.tasks import OFFICIAL_TASKS, OfficialSource, check, fetch, official_folder, task_source
 from dashnas.tasks.registry import OFFICIAL_TASKS as REGISTERED
 
 TEN = ["cifar100", "cosmic", "darcy", "deepsea", "ecg", "fsd50k", "ninapro", "psicov", "satellite", "spherical"]
@@ -110,7 +110,7 @@ class TestEveryTask:
 
     def test_a_missing_file_says_what_to_place_where(self, task, data):
         with pytest.raises(DataError, match=rf"{task.name} needs .* in {data}/{task.name}, where there is none; give"):
-            task_source(task.name).read("clean", 0)
+            task_source(task.name).task_data("clean", 0)
 
     @pytest.mark.parametrize("protocol", PROTOCOLS)
     def test_is_read_in_the_shapes_it_declares(self, task, protocol, prepared):
@@ -145,6 +145,24 @@ class TestEveryTask:
 def test_the_data_of_a_task_come_as_they_are(prepared):
     with pytest.raises(ConfigError, match="ninapro comes with its own kind of target and its own division; leave out"):
         prepare(task_source("ninapro"), DataConfig(test_fraction=0.1), seed=0)
+
+
+class TestSourcesOfOnesOwn:
+    """What `prepare` itself looks after, whoever made the source."""
+
+    def source(self, **changes):
+        read = replace(OFFICIAL_TASKS["ninapro"].read(official_folder("ninapro"), "clean", 0), **changes)
+        return OfficialSource(replace(OFFICIAL_TASKS["ninapro"], read=lambda *_: read))
+
+    def test_a_part_without_samples_is_refused(self, prepared):
+        empty = Samples(prepared("ninapro").train._table, np.arange(0))
+        with pytest.raises(DataError, match=r"holds too few samples: none is left for validation \(train 40, valid"):
+            prepare(self.source(validation=empty), DataConfig(), seed=0)
+
+    def test_labels_that_are_no_classes_are_refused(self, prepared):
+        spec = replace(prepared("ninapro").spec, classes=tuple(range(17)), outputs=17)
+        with pytest.raises(DataError, match=r"holds labels that are none of the classes \(0, 1, 2"):
+            prepare(self.source(spec=spec), DataConfig(), seed=0)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS[1:])
@@ -497,12 +515,17 @@ class TestPaperPreset:
         assert (config.batch_size, config.space.kernel_sizes, config.class_weights) == (8, (3,), "balanced")
 
 
+def test_an_official_task_is_no_single_file(data):
+    with pytest.raises(DataError, match=rf"ecg is no single \.npz file; place its files \(challenge.*\) in {data}/ecg"):
+        fetch("ecg")
+
+
 class TestCheck:
     def test_files_of_another_size_are_told_with_all_that_is_wrong(self, files, monkeypatch):
         monkeypatch.setenv("DASHNAS_DATA", str(files))
         with pytest.raises(
             DataError,
-            match=r"ninapro is not the whole of ninapro: 40 training samples, expected 2638; 10 valid.*; 11 test samples",
+            match=r"is not the whole of ninapro: 40 training samples, expected 2638; 10 valid.*; 11 test samples",
         ):
             check("ninapro")
 

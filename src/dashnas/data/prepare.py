@@ -83,7 +83,7 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
                 f"{source.name} comes with its own kind of target and its own division; leave out the options that "
                 "say how data are read and divided"
             )
-        return _prepare_task(source.read(protocol, seed))
+        return _prepare_task(source.task_data(protocol, seed))
     if protocol != CLEAN:
         raise ConfigError(
             f"the protocol {protocol!r} repeats how published scores of the ten NAS-Bench-360 tasks were made; "
@@ -141,6 +141,8 @@ def _prepare_task(data: TaskData) -> PreparedData:
 
     if small := [name for name, samples in given.items() if not len(samples.rows)]:
         raise DataError(f"{data.origin} holds too few samples: none is left for {', '.join(small)} ({sizes})")
+    if data.spec.classes is not None and any((part(name).targets() < 0).any() for name in given):
+        raise DataError(f"{data.origin} holds labels that are none of the classes {data.spec.classes}")
     return PreparedData(
         spec=data.spec,
         normaliser=data.normaliser,
