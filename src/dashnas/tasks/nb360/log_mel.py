@@ -38,7 +38,8 @@ def log_mel(sound: Array) -> Array:
     power = np.abs(scipy.fft.rfft(frames * _window())) ** 2  # (frames, _FFT // 2 + 1)
     decibels = 10 * np.log10(np.maximum(_filters() @ power.T, _FLOOR))
     decibels = np.maximum(decibels, decibels.max() - _RANGE)
-    return (decibels - decibels.mean()).astype(np.float32)
+    spectrogram: Array = (decibels - decibels.mean()).astype(np.float32)
+    return spectrogram
 
 
 @cache
