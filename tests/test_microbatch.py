@@ -60,8 +60,8 @@ def gradients(model: nn.Module, loss: Loss, part: Part, micro_batch: int, sample
 class Masked(Part):
     """A part with a mask that leaves much of some samples and all of one out."""
 
-    def batch(self, indices, device="cpu"):
-        batch = super().batch(indices, device)
+    def batch(self, indices, device="cpu", *, seed=None):
+        batch = super().batch(indices, device, seed=seed)
         random = np.stack([np.random.default_rng(i).random(16) > 0.1 * (i % 11) for i in indices])
         return batch._replace(mask=torch.from_numpy(random))
 
@@ -92,8 +92,8 @@ def test_fields_that_are_zero_count_in_no_piece():
     data = prepared(kind)
 
     class Zeros(Part):
-        def batch(self, indices, device="cpu"):
-            batch = super().batch(indices, device)
+        def batch(self, indices, device="cpu", *, seed=None):
+            batch = super().batch(indices, device, seed=seed)
             zero = self.normaliser.encode_target(torch.zeros_like(batch.y))
             empty = torch.from_numpy(np.asarray(indices) < 13).view(-1, 1, 1)
             return batch._replace(y=torch.where(empty, zero, batch.y), mask=None)
@@ -112,8 +112,8 @@ def test_a_batch_that_is_masked_throughout_has_gradients_of_zero_in_pieces_too()
     data = prepared(TargetKind.DENSE_CLASSES)
 
     class Nothing(Part):
-        def batch(self, indices, device="cpu"):
-            batch = super().batch(indices, device)
+        def batch(self, indices, device="cpu", *, seed=None):
+            batch = super().batch(indices, device, seed=seed)
             return batch._replace(mask=torch.zeros(len(indices), 16, dtype=torch.bool))
 
     part = Nothing(data.train._table, data.train._rows, data.spec, data.normaliser)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from dashnas.data.config import DataConfig
+from dashnas.data.task_data import CLEAN, check_protocol
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.ops.plan import AUTO, PLANS
 from dashnas.ops.strategies import STRATEGIES
@@ -128,6 +129,8 @@ class TuneConfig:
     """How the recipes to try are found. A plain string does too."""
     subsample: float = 1.0
     """Share of the training batches that each epoch visits."""
+    small_grid: bool = False
+    """Whether the grid is the one of three recipes that the authors' code has for some tasks."""
     reduction: int = 3
     """Halving keeps one in this many recipes at each rung."""
 
@@ -192,10 +195,14 @@ class FitConfig:
     """Keep the accidents of the authors' backbones that published scores depend on."""
     space: SearchSpace | None = None
     """What may be chosen; None is the paper's rule."""
+    protocol: str = CLEAN
+    """The rules that scores are made by."""
     metric: str | None = None
     """Name of the metric; None is the usual one of the target kind."""
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     """Weights of the classes (or of the labels' positives) in the loss."""
+    loss_scale: float = 1.0
+    """What the mean loss is multiplied by."""
     batch_size: int = 64
     """Samples of a training step."""
     data: DataConfig = DataConfig()
@@ -225,6 +232,8 @@ class FitConfig:
             f"batch_size must be at least 2, for batch normalisation; got {self.batch_size}",
         )
         _require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        check_protocol(self.protocol)
+        _require(self.loss_scale > 0, f"loss_scale must be positive, got {self.loss_scale}")
         for name in ("width", "search_width", "threads"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} must be at least 1, got {value}")

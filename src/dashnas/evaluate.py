@@ -1,6 +1,7 @@
 """Predictions and scores of a trained network, on the original scale of the targets and over a whole part."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
 from dashnas.lengths import answers
-from dashnas.metrics import Metric, Score, score
+from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, score
+from dashnas.protocol_metrics import pooled
 
 
 def predict(
@@ -54,7 +56,7 @@ def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int,
 
 def value_of(metric: Metric, predictions: np.ndarray, part: Part) -> float:
     """The metric's value of predictions for a part, without an interval."""
-    return metric.compute(predictions, part.targets(), part.mask())
+    return metric.compute(*_answers(metric, predictions, part))
 
 
 def refuse_undefined(metric: Metric, part: Part) -> None:
@@ -62,45 +64,70 @@ def refuse_undefined(metric: Metric, part: Part) -> None:
 
     Raises:
         UndefinedScoreError: it has none, such as an AUROC where only one outcome occurs.
+        ConfigError: it needs a field that the samples do not have.
     """
     kind, targets = part.spec.target_kind, part.targets()
     by_class = kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES)
     shape = (len(targets), part.spec.outputs, *targets.shape[1:]) if by_class else targets.shape
-    metric.compute(np.zeros(shape, np.float32), targets, part.mask())
+    metric.compute(*pooled(metric, Answers(np.zeros(shape, np.float32), targets, part.mask()), part.fields))
 
 
 def final_scores(
-    networks: dict[str, nn.Module], test: SealedTest, metric: Metric, *, batch_size: int, device: torch.device
+    networks: dict[str, nn.Module],
+    test: SealedTest,
+    metric: Metric,
+    *,
+    batch_size: int,
+    device: torch.device,
+    also: Sequence[Metric] = (),
 ) -> dict[str, Score]:
     """Open the test part, once everything is chosen, and score each network on it with a 95 % interval.
+
+    The values of the metrics of `also` come with it; one that has none on the test part is NaN.
 
     Raises:
         UndefinedScoreError: the metric has no value on the test part.
     """
     part = test.open()
     return {
-        name: _score_of(predict_part(network, part, batch_size, device), part, metric)
+        name: _score_of(predict_part(network, part, batch_size, device), part, metric, also)
         for name, network in networks.items()
     }
 
 
-def final_score(predict: Callable[[Part], np.ndarray], test: SealedTest, metric: Metric) -> Score:
+def final_score(
+    predict: Callable[[Part], np.ndarray], test: SealedTest, metric: Metric, also: Sequence[Metric] = ()
+) -> Score:
     """Open the test part, once everything is chosen, and score a model on it with a 95 % interval.
 
     Args:
         predict: gives the predictions for a part, as `dashnas.metrics` takes them.
         test: the sealed part.
         metric: what is measured.
+        also: further metrics, told beside it.
 
     Raises:
         UndefinedScoreError: the metric has no value on the test part.
     """
     part = test.open()
-    return _score_of(predict(part), part, metric)
+    return _score_of(predict(part), part, metric, also)
 
 
-def _score_of(predictions: np.ndarray, part: Part, metric: Metric) -> Score:
-    return score(metric, predictions, part.targets(), part.mask())
+def _score_of(predictions: np.ndarray, part: Part, metric: Metric, also: Sequence[Metric]) -> Score:
+    own = score(metric, *_answers(metric, predictions, part))
+    return replace(own, also={other.name: _value_if_any(other, predictions, part) for other in also})
+
+
+def _value_if_any(metric: Metric, predictions: np.ndarray, part: Part) -> float:
+    try:
+        return value_of(metric, predictions, part)
+    except UndefinedScoreError:
+        return np.nan
+
+
+def _answers(metric: Metric, predictions: np.ndarray, part: Part) -> Answers:
+    """What the metric compares on a part."""
+    return pooled(metric, Answers(predictions, part.targets(), part.mask()), part.fields)
 
 
 def predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:

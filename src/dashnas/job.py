@@ -21,12 +21,13 @@ from dashnas.evaluate import refuse_undefined
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
-from dashnas.metrics import Metric, get_metric
+from dashnas.metrics import Metric
 from dashnas.microbatch import FEWEST, MICRO_BATCHES
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
 from dashnas.progress import Reporter, Silent
+from dashnas.protocol_metrics import find_metric
 from dashnas.retrain import retrain, retrain_phase
 from dashnas.runs import Run, damage_named
 from dashnas.search import make_supernet, plan_layers, search, search_phase
@@ -118,13 +119,15 @@ class Job:
         self.config = config
         self.session = session
         self.given_architecture = options.architecture
-        self.metric: Metric = get_metric(config.metric, data.spec.target_kind)
+        self.metric: Metric = find_metric(config.metric, data.spec.target_kind)
+        self.also = tuple(find_metric(name, data.spec.target_kind) for name in data.also if name != self.metric.name)
         refuse_undefined(self.metric, data.validation)
         self.loss: Loss = make_loss(
             data.spec,
             data.normaliser,
             metric_name=self.metric.name,
             weights=class_weights(config.class_weights, data.train),
+            scale=config.loss_scale,
         )
         self.topology = Topology(backbone=config.backbone, width=config.width, official=config.official)
 
@@ -274,7 +277,7 @@ class Job:
         deadline = self.started + budget_seconds
         steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
         usual = usual_schedule(steps, len(self.data.train), self.batch_size)
-        trials = len(grid()) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
+        trials = len(grid(self.config.tune)) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
         best: Schedule | None = None
         for width in (self.config.width,) if self.config.width is not None else WIDTHS:
             self.use_width(width)
@@ -414,7 +417,8 @@ def workspace(source: Any, options: Options, out: Path | str | None, reporter: R
     reporter = reporter or Silent()
     find_device(options.device)  # before much is read
     started = time.monotonic()
-    data = prepare(source, options.data, seed=options.seed)
+    data = prepare(source, options.data, seed=options.seed, protocol=options.protocol)
+    options = replace(options, metric=options.metric or data.metric)
     for line in data.reading:
         reporter.message(line)
     for line in data.warnings:
@@ -449,7 +453,7 @@ def open_job(
             "only one sample is left to train on; give more samples, a smaller validation or test part, or "
             "--test-fraction 0"
         )
-    config = resolve(options, data.spec, len(data.train), len(data.development))
+    config = resolve(options, data.spec, len(data.train), len(data.development), data.paper)
     settings = config.to_json() | {"data_fingerprint": data.fingerprint}
     if options.architecture is not None:
         settings["architecture"] = options.architecture.to_json()

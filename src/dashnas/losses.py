@@ -34,7 +34,14 @@ class Loss:
         return self.mean(output, batch)
 
 
-def make_loss(spec: DataSpec, normaliser: Normaliser, *, metric_name: str, weights: Tensor | None = None) -> Loss:
+def make_loss(
+    spec: DataSpec,
+    normaliser: Normaliser,
+    *,
+    metric_name: str,
+    weights: Tensor | None = None,
+    scale: float = 1.0,
+) -> Loss:
     """The loss of a target kind.
 
     Cross-entropy for classes, binary cross-entropy on logits for labels and binary maps, mean squared error on
@@ -46,11 +53,12 @@ def make_loss(spec: DataSpec, normaliser: Normaliser, *, metric_name: str, weigh
         normaliser: decodes targets for the relative L2 error.
         metric_name: name of the metric that will judge the network.
         weights: (outputs,), the weight of each class, or of the positives of each label.
+        scale: what the mean is multiplied by.
     """
     kind = spec.target_kind
-    if kind is TargetKind.DENSE_REGRESSION and metric_name == "relative_l2":
+    if kind is TargetKind.DENSE_REGRESSION and metric_name.partition("@")[0] == "relative_l2":
         return Loss(
-            lambda output, batch: _relative_l2(normaliser, output, batch),
+            lambda output, batch: scale * _relative_l2(normaliser, output, batch),
             lambda batch: (_sizes(normaliser, batch) > 0).sum(),
         )
 
@@ -67,7 +75,7 @@ def make_loss(spec: DataSpec, normaliser: Normaliser, *, metric_name: str, weigh
                 F.binary_cross_entropy_with_logits(output, batch.y, pos_weight=shaped, reduction="none"),
                 None,
             )
-        return _masked_mean(losses, batch.mask, share)
+        return scale * _masked_mean(losses, batch.mask, share)
 
     def weight(batch: Batch) -> Tensor:
         if weights is None or kind not in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
@@ -142,10 +150,8 @@ def _sizes(normaliser: Normaliser, batch: Batch) -> Tensor:
     a sample counts or not whatever stands beside it.
     """
     size = _inside(normaliser.decode_target(batch.y), batch).flatten(1).norm(dim=1)
-    means, stds = normaliser.target_mean or (), normaliser.target_std or (1.0,)
     positions = math.prod(batch.y.shape[2:]) if batch.mask is None else batch.mask.flatten(1).sum(dim=1)
-    usual = math.hypot(*means, *stds) * positions**0.5
-    return torch.where(size > 1e-6 * usual, size, 0.0)
+    return torch.where(size > 1e-6 * normaliser.usual_target * positions**0.5, size, 0.0)
 
 
 def _inside(field: Tensor, batch: Batch) -> Tensor:

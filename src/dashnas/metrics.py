@@ -21,10 +21,10 @@ positive, and its distance is infinite (R² is minus infinity). Nothing but lost
 AUROC 0, and a mean average precision at the base rate, since there all positives tie at the end.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from math import ceil, floor, isfinite, isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import (
@@ -40,6 +40,18 @@ from dashnas.data.spec import TargetKind
 from dashnas.errors import ConfigError, DataError, unknown_name
 
 Compute = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
+
+
+class Answers(NamedTuple):
+    """What a metric compares; shapes in the module's docstring."""
+
+    predictions: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray | None
+
+
+Pool = Callable[[Answers, Mapping[str, np.ndarray]], Answers]
+"""(answers per sample, fields of the samples) to the answers that are scored, such as one per recording."""
 
 CATEGORICAL = frozenset({TargetKind.CLASSES, TargetKind.MULTI_LABEL, TargetKind.DENSE_BINARY, TargetKind.DENSE_CLASSES})
 NUMERICAL = frozenset({TargetKind.REGRESSION, TargetKind.DENSE_REGRESSION})
@@ -66,6 +78,10 @@ class Metric:
     """The kinds of targets it fits."""
     compute: Compute
     """(predictions, targets, mask) to the value; shapes in the module's docstring."""
+    pool: Pool | None = None
+    """What comes before `compute` where the samples are parts of what is scored; None scores them as they are."""
+    fields: tuple[str, ...] = ()
+    """Fields of the samples that `pool` needs."""
 
     def is_better(self, a: float, b: float) -> bool:
         """Whether `a` is strictly better than `b`; NaN is worse than any number."""
@@ -88,10 +104,18 @@ class Score:
     """Upper end of the interval."""
     samples: int
     """Size of the set."""
+    also: Mapping[str, float] = field(default_factory=dict)
+    """Value of the same predictions by further metrics; NaN where one has none."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; JSON has no infinity, so that null stands for the score of a diverged network."""
-        return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in asdict(self).items()}
+        own = _plain(asdict(self))
+        also = own.pop("also")
+        return own | ({"also": _plain(also)} if also else {})
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in values.items()}
 
 
 def score(

@@ -65,7 +65,7 @@ def set_gradients(
     losses, weights = [], []
     for piece in cut:
         torch.manual_seed(seed)
-        batch = part.batch(piece, device)
+        batch = part.batch(piece, device, seed=seed)
         value = loss(answers(model, batch.x, batch.lengths), batch)
         if len(cut) == 1:
             value.backward()  # type: ignore[no-untyped-call]

@@ -157,7 +157,9 @@ def _run_phases(job: Job) -> None:
     if job.data.test is not None:
         at_once = min(micro_batches["derived"], micro_batches["backbone"])
         try:
-            tested = final_scores(networks, job.data.test, metric, batch_size=at_once, device=job.session.device)
+            tested = final_scores(
+                networks, job.data.test, metric, batch_size=at_once, device=job.session.device, also=job.also
+            )
         except UndefinedScoreError as error:
             job.session.reporter.message(f"warning: no test score: {error}")
         else:
@@ -170,7 +172,7 @@ def _run_phases(job: Job) -> None:
             "format": RESULT_FORMAT,
             "task_kind": job.data.spec.target_kind.value,
             "metric": {"name": metric.name, "higher_is_better": metric.higher_is_better},
-            "protocol": "clean",
+            "protocol": job.config.protocol,
             "scores": scores["searched"],
             "backbone_scores": scores["backbone"],
             "architecture": architecture.to_json(),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -20,6 +20,7 @@ from dashnas.config import (
 )
 from dashnas.data.config import DataConfig
 from dashnas.data.spec import DataSpec
+from dashnas.data.task_data import CLEAN, PaperSettings, check_protocol
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.space import Architecture, SearchSpace
 from dashnas.training import steps_per_epoch
@@ -48,6 +49,9 @@ class Options:
     """Of each recipe."""
     schedule: Schedule | None = None
     """All of these at once, such as the schedule of another run that is to be repeated."""
+    protocol: str = CLEAN
+    """The rules that scores are made by: `clean`, or for the tasks of NAS-Bench-360 `nb360-official` or
+    `dash-official`, which repeat how published scores were made."""
     metric: str | None = None
     """What validation and test are scored with."""
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
@@ -93,7 +97,8 @@ class Options:
     """Threads of the CPU."""
 
     def __post_init__(self) -> None:
-        # The data are divided with it before there is a FitConfig, which checks all other settings.
+        # The data are read and divided with these before there is a FitConfig, which checks all other settings.
+        check_protocol(self.protocol)
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if self.threads is not None and self.threads > MOST_THREADS:
@@ -102,7 +107,13 @@ class Options:
             )
 
 
-def resolve(options: Options, spec: DataSpec, samples: int, development: int | None = None) -> FitConfig:
+def resolve(
+    options: Options,
+    spec: DataSpec,
+    samples: int,
+    development: int | None = None,
+    paper: PaperSettings | None = None,
+) -> FitConfig:
     """The settings of every phase.
 
     Args:
@@ -110,13 +121,25 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         spec: what the data are.
         samples: size of the training part.
         development: size of training and validation part together; None is the training part's.
+        paper: what the authors set for these data by hand, for the preset `paper`.
 
     Raises:
         ConfigError: an unknown preset, or settings that contradict each other.
     """
     if options.preset not in PRESETS:
         raise ConfigError(unknown_name("preset", options.preset, PRESETS))
+    if options.preset == "paper" and paper is not None:
+        options = _by_hand(options, paper, spec)
+    else:
+        paper = None
     config = PRESETS[options.preset](spec, samples, development or samples, options.batch_size)
+    if paper is not None:
+        config = replace(
+            config,
+            loss_scale=paper.loss_scale,
+            search=replace(config.search, arch_grad_norm=1 / paper.grad_scale),
+            tune=replace(config.tune, small_grid=paper.small_grid),
+        )
     recipe = {n: getattr(options, n) for n in ("learning_rate", "weight_decay", "dropout")}
     recipe = {name: value for name, value in recipe.items() if value is not None}
     if recipe and config.tune.tuner is Tuner.GRID:
@@ -131,6 +154,7 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         seed=options.seed,
         backbone=config.backbone if options.backbone is None else options.backbone,
         official=options.official,
+        protocol=options.protocol,
         metric=options.metric,
         class_weights=options.class_weights,
         data=options.data,
@@ -146,6 +170,18 @@ def resolve(options: Options, spec: DataSpec, samples: int, development: int | N
         width=width,
         search_width=search_width,
     )
+
+
+def _by_hand(options: Options, paper: PaperSettings, spec: DataSpec) -> Options:
+    """What the authors set for a task by hand, wherever the user did not ask for something else."""
+    weight = paper.pos_weight
+    chosen: dict[str, Any] = {
+        "batch_size": paper.batch_size,
+        "kernel_sizes": paper.kernel_sizes,
+        "dilations": paper.dilations,
+        "class_weights": None if weight is None else (weight,) * spec.outputs,
+    }
+    return replace(options, **{name: value for name, value in chosen.items() if getattr(options, name) is None})
 
 
 def _search(options: Options, preset: SearchConfig) -> SearchConfig:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cli.commands import SMALL, arrays, assert_refused, dashnas
-from dashnas.tasks import TASKS
+from dashnas.tasks import OFFICIAL_TASKS, TASKS
 from dashnas.tasks.registry import TASKS as REGISTRY
 
 
@@ -20,13 +20,13 @@ def _own_cache(tmp_path, monkeypatch):
 def test_the_list_has_every_task(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = dashnas("tasks", "list").stdout
-    assert [line.split()[0] for line in shown.splitlines() if line[0] != " "] == ["name", *TASKS]
+    assert [line.split()[0] for line in shown.splitlines() if line[0] != " "] == ["name", *TASKS, *OFFICIAL_TASKS]
     assert "…" not in shown
 
 
 def test_the_list_as_json():
     listed = json.loads(dashnas("tasks", "list", "--json").stdout)
-    assert [task["name"] for task in listed] == list(TASKS)
+    assert [task["name"] for task in listed] == [*TASKS, *OFFICIAL_TASKS]
     by_name = {task["name"]: task for task in listed}
     assert by_name["cricketx"]["published"]["ResNet"] == 0.201
     assert {key: by_name["darcy16"][key] for key in ("kind", "dims", "metric", "source")} == {
@@ -37,7 +37,7 @@ def test_the_list_as_json():
     }
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [*TASKS, *OFFICIAL_TASKS])
 def test_info_of_every_task_as_json_is_its_part_of_the_list(name):
     told = json.loads(dashnas("tasks", "info", name, "--json").stdout)
     assert told in json.loads(dashnas("tasks", "list", "--json").stdout)
@@ -168,3 +168,56 @@ class TestTaskInPlaceOfAFile:
         both = dashnas(*command.split(), "mine.npz", "--task", "digits8")
         assert_refused(both, "give either a file or a task, not both; got mine.npz and --task digits8")
         assert_refused(dashnas(*command.split()), r"nothing to learn from; give a file such as mydata\.npz, or --task")
+
+
+class TestOfficialTasks:
+    @pytest.fixture(autouse=True)
+    def _files(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("DASHNAS_DATA", str(tmp_path / "official"))
+
+    def test_info_says_what_has_to_lie_where(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
+        told = dashnas("tasks", "info", "satellite").stdout
+        assert told.startswith("Satellite: which of 24 land covers")
+        rows = [line.split() for line in told.splitlines()]
+        for row in (
+            "kind classes, 1-D",
+            "samples 800000 training, 100000 validation, 100000 test",
+            "source NAS-Bench-360",
+            "protocols clean, nb360-official, dash-official",
+            "files satellite_train.npy, satellite_test.npy",
+            f"folder {tmp_path / 'official' / 'satellite'}",
+            "DASH 12.28",
+        ):
+            assert row.split() in rows
+
+    def test_a_run_carries_its_protocol_and_is_named_after_the_task(self, tmp_path, monkeypatch):
+        folder = tmp_path / "official" / "ninapro"
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for part, n in (("train", 40), ("val", 20), ("test", 20)):
+            np.save(folder / f"ninapro_{part}.npy", rng.normal(size=(n, 52, 16)))
+            np.save(folder / f"label_{part}.npy", np.arange(n) % 18)
+        monkeypatch.chdir(tmp_path)
+        result = dashnas("fit", "--task", "ninapro", "--protocol", "dash-official", "--plan", "model", "--json", *SMALL)
+        assert result.exit_code == 0, result.stderr
+        summary = json.loads(result.stdout)
+        assert (summary["protocol"], summary["metric"]["name"]) == ("dash-official", "error_pct@batch128")
+        assert summary["scores"]["test"]["also"].keys() == {"error_pct"}
+        assert (tmp_path / "runs" / "ninapro" / "result.json").exists()
+        other = dashnas("fit", "--task", "ninapro", "--plan", "model", *SMALL)
+        assert_refused(other, r"holds a run with other settings: .*protocol \('dash-official' there, 'clean' now\)")
+
+    def test_missing_files_are_said(self):
+        assert_refused(
+            dashnas("fit", "--task", "darcy"), r"darcy needs piececonst_r421_N1024_smooth1\.mat in .*darcy, wh"
+        )
+        assert_refused(
+            dashnas("tasks", "check", "ecg"), r"ecg needs challenge2017\.pkl in .*official/ecg, where there is"
+        )
+
+    def test_the_small_tasks_have_no_official_protocol(self):
+        refused = dashnas("fit", "--task", "digits8", "--protocol", "nb360-official")
+        assert_refused(
+            refused, "the protocol 'nb360-official' repeats how published scores of the ten NAS-Bench-360 tasks"
+        )

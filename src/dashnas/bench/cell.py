@@ -16,17 +16,15 @@ from dashnas.bench.machine import hardware, versions
 from dashnas.bench.stopwatch import Stopwatch
 from dashnas.bench.store import FORMAT, State, Store
 from dashnas.data import PreparedData, SealedTest, prepare
+from dashnas.data.task_data import CLEAN, check_protocol
 from dashnas.errors import ConfigError, DataError, UserError
 from dashnas.evaluate import final_score
 from dashnas.known_task import known_task
 from dashnas.methods import Method, TaskData, get_method
-from dashnas.metrics import get_metric
 from dashnas.presets import Options
 from dashnas.progress import Reporter
+from dashnas.protocol_metrics import find_metric
 from dashnas.seeding import isolated_rng
-
-PROTOCOL = "clean"
-"""Which rules make the scores; see `docs/method.md`."""
 
 Prepare = Callable[[str, Options], tuple[PreparedData, Options]]
 """The data of a task and the options that it brings along, from its name and what was asked for."""
@@ -42,18 +40,22 @@ class Conditions:
     """Of the CPU, for each cell."""
     device: str = "cpu"
     """A PyTorch device."""
+    protocol: str = CLEAN
+    """Which rules make the scores."""
 
     def __post_init__(self) -> None:
         if not self.budget_seconds > 0:
             raise ConfigError(f"budget must be a positive time, got {self.budget_seconds} seconds")
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, got {self.threads}")
+        check_protocol(self.protocol)
 
 
 def prepare_task(name: str, options: Options) -> tuple[PreparedData, Options]:
     """Fetch a task, read it and divide it."""
     source, options = known_task(name, options)
-    return prepare(source, options.data, seed=options.seed), options
+    data = prepare(source, options.data, seed=options.seed, protocol=options.protocol)
+    return data, replace(options, metric=options.metric or data.metric)
 
 
 def run_cell(
@@ -89,11 +91,11 @@ def run_cell(
 
 def _learn(store: Store, cell: CellName, conditions: Conditions, reporter: Reporter, prepare: Prepare) -> None:
     method = get_method(cell.method_alone)
-    asked = Options(seed=cell.seed, threads=conditions.threads, device=conditions.device)
+    asked = Options(seed=cell.seed, threads=conditions.threads, device=conditions.device, protocol=conditions.protocol)
     data, options = prepare(cell.task, asked)
     if data.test is None:
         raise DataError(f"the task {cell.task} has no test part to score on")
-    metric = get_metric(options.metric, data.spec.target_kind)
+    metric = find_metric(options.metric, data.spec.target_kind)
     task = TaskData(name=cell.task, data=replace(data, test=None), metric=metric, options=options)
     if reason := method.misfit(task):
         store.skip(cell, reason)
@@ -138,13 +140,14 @@ def _fit_and_score(
         finally:
             torch.set_num_threads(threads_before)
     started = time.monotonic()
-    score = final_score(fitted.model.predict, test, task.metric)
+    also = [find_metric(name, task.data.spec.target_kind) for name in task.data.also if name != task.metric.name]
+    score = final_score(fitted.model.predict, test, task.metric, also)
     kept = Cell(
         task=cell.task,
         method=cell.method,
         seed=cell.seed,
         metric=task.metric.name,
-        protocol=PROTOCOL,
+        protocol=task.options.protocol,
         value=score.value,
         higher_is_better=task.metric.higher_is_better,
         seconds=round(watch.seconds, 3),
@@ -156,6 +159,7 @@ def _fit_and_score(
         "low": score.low,
         "high": score.high,
         "samples": score.samples,
+        "also": score.to_json().get("also", {}),
         "validation": fitted.validation,
         "epochs": fitted.epochs,
         "scoring_seconds": round(time.monotonic() - started, 3),

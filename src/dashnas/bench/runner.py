@@ -48,11 +48,19 @@ def refuse_other_conditions(store: Store, cells: Sequence[CellName], conditions:
     """Make sure that finished cells were run under the same conditions as those to come.
 
     Raises:
-        ConfigError: one had another budget.
+        ConfigError: one had another budget or protocol.
     """
     for cell in cells:
-        if cell.budget_from is None and store.state(cell) is State.FINISHED:
-            budget = store.result(cell)["budget_seconds"]
+        if store.state(cell) is not State.FINISHED:
+            continue
+        result = store.result(cell)
+        if (protocol := result["protocol"]) != conditions.protocol:
+            raise ConfigError(
+                f"{cell} is finished already, under the protocol {protocol} and not {conditions.protocol}; give "
+                f"--protocol {protocol}, or another --out"
+            )
+        if cell.budget_from is None:
+            budget = result["budget_seconds"]
             if budget != conditions.budget_seconds:
                 raise ConfigError(
                     f"{cell} is finished already, with a budget of {budget:g} s and not "

@@ -20,7 +20,7 @@ def command(store: Path, cell: CellName, conditions: Conditions, plugins: tuple[
     return [
         sys.executable, "-m", "dashnas.bench.worker", str(store), cell.task, cell.method, str(cell.seed),
         "--budget", repr(conditions.budget_seconds), "--threads", str(conditions.threads),
-        "--device", conditions.device, *(f"--plugin={path}" for path in plugins),
+        "--device", conditions.device, "--protocol", conditions.protocol, *(f"--plugin={path}" for path in plugins),
     ]  # fmt: skip
 
 
@@ -34,11 +34,14 @@ def main() -> int:
     parser.add_argument("--budget", type=float, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--protocol", required=True)
     parser.add_argument("--plugin", type=Path, action="append", default=[])
     given = parser.parse_args()
     for path in given.plugin:
         load_plugin(path)
-    conditions = Conditions(budget_seconds=given.budget, threads=given.threads, device=given.device)
+    conditions = Conditions(
+        budget_seconds=given.budget, threads=given.threads, device=given.device, protocol=given.protocol
+    )
     try:
         state = run_cell(
             Store(given.store), CellName(given.task, given.method, given.seed), conditions, PlainLines()

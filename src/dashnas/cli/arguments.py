@@ -1,9 +1,12 @@
 """Arguments that several commands take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dashnas.tasks import OfficialSource
 
 Data = Annotated[
     Path | None, typer.Argument(metavar="DATA", help="An .npz file, a .csv file or a folder of .npy files.")
@@ -23,6 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, a
 """Whether standard output is for programs."""
 
 
-def default_run(data: Path, suffix: str = "") -> Path:
-    """The folder of a run for which none was named."""
-    return Path("runs") / (data.resolve().stem + suffix)
+def default_run(data: "Path | OfficialSource", suffix: str = "") -> Path:
+    """The folder of a run for which none was named: after the file or the task."""
+    name = data.resolve().stem if isinstance(data, Path) else data.name
+    return Path("runs") / (name + suffix)

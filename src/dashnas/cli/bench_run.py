@@ -44,6 +44,7 @@ def run(
     jobs: Annotated[int, typer.Option(help="Cells at a time.")] = 1,
     threads: Annotated[int, typer.Option(help="Of the CPU, for each cell.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1.")] = "cpu",
+    protocol: Annotated[str, typer.Option(help="How scores are made, as in `dashnas fit`.")] = "clean",
     out: Results = DEFAULT_STORE,
     plugin: Plugins = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the cells and how far they are.")] = False,
@@ -73,16 +74,20 @@ def run(
     from dashnas.errors import ConfigError
     from dashnas.job import find_device
     from dashnas.methods.registry import all_methods
-    from dashnas.tasks import TASKS
+    from dashnas.tasks import OFFICIAL_TASKS, TASKS
 
     plugins = tuple(path.resolve() for path in plugin or ())
     for path in plugins:
         load_plugin(path)
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
-    conditions = Conditions(budget_seconds=parse_seconds(budget), threads=threads, device=device)
+    conditions = Conditions(budget_seconds=parse_seconds(budget), threads=threads, device=device, protocol=protocol)
     find_device(device)
-    named = (parse_names(tasks, "task", TASKS), parse_methods(methods, all_methods()), parse_seeds(seeds))
+    named = (
+        parse_names(tasks, "task", TASKS | OFFICIAL_TASKS),
+        parse_methods(methods, all_methods()),
+        parse_seeds(seeds),
+    )
     known = Store(out) if dry_run and (out / "store.json").exists() else None if dry_run else Store(out, create=True)
     cells = make_grid(*named, lambda cell: known is not None and known.state(cell) is State.FINISHED)
     if known is None:

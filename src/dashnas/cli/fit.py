@@ -57,15 +57,15 @@ def fit(
     from dashnas.cli.result_tables import result_tables
     from dashnas.space import Architecture
 
-    data, options = given_data(data, task, options)
-    out = out or default_run(data)
+    source, options = given_data(data, task, options)
+    out = out or default_run(source)
     if architecture is not None:
         options = replace(options, architecture=Architecture.load(architecture))
     with reporter(quiet=quiet) as told:
         if dry_run:
-            would = pipeline.dry_run(data, options, reporter=told)
+            would = pipeline.dry_run(source, options, reporter=told)
         else:
-            summary = pipeline.fit(data, options, out=out, reporter=told).summary
+            summary = pipeline.fit(source, options, out=out, reporter=told).summary
     if as_json:
         typer.echo(json.dumps(dry_run_as_json(would) if dry_run else summary, indent=2))
     else:

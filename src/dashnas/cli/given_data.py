@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dashnas.presets import Options
+    from dashnas.tasks import OfficialSource
 
 
-def given_data(data: Path | None, task: str | None, options: "Options") -> tuple[Path, "Options"]:
-    """The file that DATA or --task means, and the options with the task's metric if none was asked for.
+def given_data(data: Path | None, task: str | None, options: "Options") -> tuple["Path | OfficialSource", "Options"]:
+    """What DATA or --task means, and the options with the task's metric if none was asked for.
 
     Raises:
         ConfigError: both or neither are given, or no task has this name.

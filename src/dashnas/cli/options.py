@@ -59,6 +59,13 @@ def read_options(
             "error, macro_f1, auroc, map, relative_l2, mae, rmse, r2; the target's usual one if not given.",
         ),
     ] = None,
+    protocol: Annotated[
+        str,
+        _option(
+            _DATA,
+            "How scores are made: clean; for the ten tasks of NAS-Bench-360 also nb360-official or dash-official.",
+        ),
+    ] = "clean",
     class_weights: Annotated[
         str | None, _option(_DATA, "balanced, or a number per class such as 0.5,1,2.", metavar="WEIGHTS")
     ] = None,
@@ -142,6 +149,7 @@ def read_options(
         tune_trials=tune_trials,
         tune_epochs=tune_epochs,
         schedule=read_schedule(schedule),
+        protocol=protocol,
         metric=metric,
         class_weights=parse_class_weights(class_weights),
         backbone=backbone,

@@ -63,11 +63,11 @@ def retrain(
     from dashnas.cli.result_tables import result_tables
     from dashnas.space import Architecture
 
-    data, options = given_data(data, task, options)
-    out = out or default_run(data, "-retrain")
+    source, options = given_data(data, task, options)
+    out = out or default_run(source, "-retrain")
     options = replace(options, architecture=Architecture.load(architecture), tune_trials=1)
     with reporter(quiet=quiet) as told:
-        summary = pipeline.fit(data, options, out=out, reporter=told).summary
+        summary = pipeline.fit(source, options, out=out, reporter=told).summary
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     else:

@@ -44,10 +44,10 @@ def search(
     from dashnas.cli.print_out import print_out
     from dashnas.cli.result_tables import architecture_table
 
-    data, options = given_data(data, task, options)
-    out = out or default_run(data)
+    source, options = given_data(data, task, options)
+    out = out or default_run(source)
     with reporter(quiet=quiet) as told:
-        architecture = pipeline.search_only(data, options, out=out, reporter=told)
+        architecture = pipeline.search_only(source, options, out=out, reporter=told)
     if as_json:
         typer.echo(json.dumps(architecture.to_json(), indent=2))
     else:

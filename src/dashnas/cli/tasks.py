@@ -8,7 +8,10 @@ import typer
 
 from dashnas.cli.arguments import Json
 
-tasks = typer.Typer(help="Small real data sets, each an .npz file like one of your own.", no_args_is_help=True)
+tasks = typer.Typer(
+    help="Real data sets: small ones, each an .npz file like one of your own, and the ten of NAS-Bench-360.",
+    no_args_is_help=True,
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `dashnas tasks list` has it.")]
 """Which data set."""
@@ -24,11 +27,10 @@ def list_tasks(as_json: Json = False) -> None:
       dashnas tasks list --json
     """
     from dashnas.cli.print_out import print_out
-    from dashnas.cli.task_tables import list_table, task_as_json
-    from dashnas.tasks import TASKS
+    from dashnas.cli.task_tables import all_tasks, list_table, task_as_json
 
     if as_json:
-        typer.echo(json.dumps([task_as_json(task) for task in TASKS.values()], indent=2))
+        typer.echo(json.dumps([task_as_json(task) for task in all_tasks()], indent=2))
     else:
         print_out(list_table())
 

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from dashnas.data.tables import Array
 
+Scale = tuple[Any, ...]
+"""A float per channel, or nested tuples of the shape (channels, *spatial)."""
+
 _NARROW = (torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16, torch.bool)
 
 
@@ -17,16 +20,17 @@ class Normaliser:
     """Mean and standard deviation per input channel and, for regression kinds, per output.
 
     They come from the training part alone. What is constant there has the standard deviation 1, so that it
-    becomes zero. Targets of kinds that are not regression pass through unchanged.
+    becomes zero. Targets of kinds that are not regression pass through unchanged. A task may scale every position by
+    itself; each value is then a nested tuple of the spatial shape.
     """
 
-    input_mean: tuple[float, ...]
+    input_mean: Scale
     """One per input channel."""
-    input_std: tuple[float, ...]
+    input_std: Scale
     """One per input channel, above 0."""
-    target_mean: tuple[float, ...] | None = None
+    target_mean: Scale | None = None
     """One per output; None where targets are not numbers to regress."""
-    target_std: tuple[float, ...] | None = None
+    target_std: Scale | None = None
     """One per output, above 0; None where targets are not numbers to regress."""
 
     def encode_input(self, x: Tensor) -> Tensor:
@@ -66,22 +70,41 @@ class Normaliser:
         """The inverse of `to_json`, after a trip through a JSON file."""
         target_mean, target_std = content["target_mean"], content["target_std"]
         return cls(
-            input_mean=tuple(content["input_mean"]),
-            input_std=tuple(content["input_std"]),
-            target_mean=None if target_mean is None else tuple(target_mean),
-            target_std=None if target_std is None else tuple(target_std),
+            input_mean=as_scale(content["input_mean"]),
+            input_std=as_scale(content["input_std"]),
+            target_mean=None if target_mean is None else as_scale(target_mean),
+            target_std=None if target_std is None else as_scale(target_std),
         )
 
+    @classmethod
+    def identity(cls, channels: int) -> Self:
+        """One that leaves inputs of so many channels and all targets as they are."""
+        return cls(input_mean=(0.0,) * channels, input_std=(1.0,) * channels)
 
-def _encode(values: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    @property
+    def usual_target(self) -> float:
+        """How large the targets at one position are, as the root of the mean square of what is usual in training."""
+        if self.target_mean is None or self.target_std is None:
+            return 1.0
+        squares = np.square(self.target_mean) + np.square(self.target_std)
+        return float(np.sqrt(squares.reshape(len(squares), -1).mean(axis=1).sum()))
+
+
+def as_scale(values: Any) -> Scale:
+    """Nested lists, or an array, as nested tuples."""
+    plain = values.tolist() if isinstance(values, np.ndarray) else values
+    return tuple(as_scale(value) if isinstance(value, list | tuple) else value for value in plain)
+
+
+def _encode(values: Tensor, mean: Scale, std: Scale) -> Tensor:
     # Subtracting in the type of the values keeps small changes on a large offset, such as times in seconds.
     working = values.to(torch.float32 if values.dtype in _NARROW else _widest(values.device))
     return ((working - _along_axis_1(mean, working)) / _along_axis_1(std, working)).to(torch.float32)
 
 
-def _along_axis_1(values: tuple[float, ...], like: Tensor) -> Tensor:
+def _along_axis_1(values: Scale, like: Tensor) -> Tensor:
     tensor = torch.tensor(values, dtype=like.dtype, device=like.device)
-    return tensor.reshape(-1, *(1,) * (like.ndim - 2))
+    return tensor if tensor.ndim > 1 else tensor.reshape(-1, *(1,) * (like.ndim - 2))
 
 
 def _widest(device: torch.device) -> torch.dtype:

@@ -1,18 +1,20 @@
 """Parts of a data set, which give batches; and the test part, which is sealed until the final evaluation."""
 
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dashnas.data.draws import DrawingTable
 from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import Batch, DataSpec, TargetKind
 from dashnas.data.tables import Array, Table
 from dashnas.data.targets import shape_targets
 from dashnas.errors import SealedTestError
+from dashnas.seeding import derive_seed
 
 _TORCH_TYPES = ["float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool"]
 
@@ -28,12 +30,14 @@ class Part:
         normaliser: Normaliser,
         *,
         impute: bool = False,
+        augmented: bool = False,
     ) -> None:
         self.spec = spec
         self.normaliser = normaliser
         self._table = table
         self._rows = rows
         self._impute = impute
+        self._augmented = augmented
         self._masked = "mask" in table.names
         self._fields = tuple(name for name in table.names if name not in ("x", "y", "mask", "lengths"))
 
@@ -45,16 +49,18 @@ class Part:
         """Further values that travel with the samples, such as `group`, for the whole part."""
         return self._table.take(self._rows, self._fields)
 
-    def batch(self, indices: npt.ArrayLike, device: torch.device | str = "cpu") -> Batch:
+    def batch(self, indices: npt.ArrayLike, device: torch.device | str = "cpu", *, seed: int | None = None) -> Batch:
         """Read and normalise samples; no others are read.
 
         Args:
             indices: positions in this part, shape (batch,).
             device: where the tensors are wanted.
+            seed: of all that is drawn where the part is augmented, for each sample on its own, so that a sample is the
+                same whatever stands beside it. None gives them as they are scored.
         """
         special = ["mask"] * self._masked + ["lengths"] * self.spec.unequal_lengths
         names = ["x", "y", *special, *self._fields]
-        columns = self._table.take(self._rows[np.asarray(indices, np.int64)], names)
+        columns = self._columns(self._rows[np.asarray(indices, np.int64)], names, seed)
         mask = columns["mask"].astype(bool) if self._masked else None
         return Batch(
             x=encode_inputs(columns["x"], self.spec, self.normaliser, device, impute=self._impute),
@@ -106,7 +112,13 @@ class Part:
     def subset(self, indices: npt.ArrayLike) -> "Part":
         """The samples at these positions of this part, as a part."""
         rows = self._rows[np.asarray(indices, np.int64)]
-        return Part(self._table, rows, self.spec, self.normaliser, impute=self._impute)
+        return Part(self._table, rows, self.spec, self.normaliser, impute=self._impute, augmented=self._augmented)
+
+    def _columns(self, rows: npt.NDArray[np.int64], names: Sequence[str], seed: int | None) -> dict[str, Array]:
+        if seed is None or not self._augmented:
+            return self._table.take(rows, names)
+        generators = [np.random.default_rng(derive_seed(seed, "draw", int(row))) for row in rows]
+        return cast(DrawingTable, self._table).draw(rows, names, generators)
 
     def _encode_targets(self, y: Array, mask: Array | None) -> Tensor:
         shaped = torch.from_numpy(shape_targets(y, mask, self.spec))

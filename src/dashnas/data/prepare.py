@@ -29,7 +29,8 @@ from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.data.split import Indices
 from dashnas.data.tables import Table
 from dashnas.data.targets import class_names
-from dashnas.errors import DataError
+from dashnas.data.task_data import CLEAN, PaperSettings, TaskData, TaskSource, check_protocol
+from dashnas.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -54,21 +55,42 @@ class PreparedData:
     """What can be used but looks mistaken."""
     fingerprint: str
     """Digest of the content, the same as long as the data are."""
+    metric: str | None = None
+    """What a task's protocol scores by; None leaves it to the kind of the targets."""
+    also: tuple[str, ...] = ()
+    """Metrics that are told of the test part beside it."""
+    paper: PaperSettings | None = None
+    """What the authors of DASH set for this task by hand."""
 
 
-def prepare(source: Any, config: DataConfig, *, seed: int) -> PreparedData:
+def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN) -> PreparedData:
     """Read a data set, refuse what cannot be learned from, and divide it.
 
     Args:
         source: a path to an `.npz` or `.csv` file or to a folder of `.npy` files; a dict of arrays; a pair
             (x, y) of arrays or tensors, x a list of them where series are of unequal length; a torch Dataset, or a
-            dict of Datasets by part.
+            dict of Datasets by part; a task's own source.
         config: what cannot be seen in the arrays.
         seed: decides the split where parts are not given; the same seed gives the same one.
+        protocol: the rules that a task's own source is read under.
 
     Raises:
         DataError: the data cannot be read or learned from; the message says why and how to mend it.
+        ConfigError: a protocol or settings that do not go with the source.
     """
+    check_protocol(protocol)
+    if isinstance(source, TaskSource):
+        if config != DataConfig():
+            raise ConfigError(
+                f"{source.name} comes with its own kind of target and its own division; leave out the options that "
+                "say how data are read and divided"
+            )
+        return _prepare_task(source.task_data(protocol, seed))
+    if protocol != CLEAN:
+        raise ConfigError(
+            f"the protocol {protocol!r} repeats how published scores of the ten NAS-Bench-360 tasks were made; "
+            f"no such scores exist for these data, which are scored under {CLEAN!r}"
+        )
     read = read_source(source)
     layouts = _read_layouts(read.tables, config)
     tables, unequal_lengths = read_lengths(read.tables, layouts, config.target)
@@ -106,6 +128,43 @@ def prepare(source: Any, config: DataConfig, *, seed: int) -> PreparedData:
         warnings=(*warnings, *constant),
         fingerprint=fingerprint(read.tables),
     )
+
+
+def _prepare_task(data: TaskData) -> PreparedData:
+    """The parts of a data set that was checked and divided where it was read."""
+    given = {"train": data.train, "validation": data.validation, "final": data.final, "test": data.test}
+    sizes = ", ".join(f"{name} {len(samples.rows)}" for name, samples in given.items())
+
+    def part(name: str) -> Part:
+        scored = name in ("validation", "test") and data.scored_spec is not None
+        spec = data.scored_spec if scored else data.spec
+        assert spec is not None
+        augmented = name in ("train", "final") and hasattr(given[name].table, "draw")
+        return Part(*given[name], spec, data.normaliser, augmented=augmented)
+
+    if small := [name for name, samples in given.items() if not len(samples.rows)]:
+        raise DataError(f"{data.origin} holds too few samples: none is left for {', '.join(small)} ({sizes})")
+    if data.spec.classes is not None and any((part(name).targets() < 0).any() for name in given):
+        raise DataError(f"{data.origin} holds labels that are none of the classes {data.spec.classes}")
+    return PreparedData(
+        spec=data.spec,
+        normaliser=data.normaliser,
+        train=part("train"),
+        validation=part("validation"),
+        development=part("final"),
+        test=SealedTest(part("test")),
+        reading=(f"data: {data.origin}", f"split: {sizes} ({data.how})"),
+        warnings=data.warnings,
+        fingerprint=fingerprint(_distinct({name: samples.table for name, samples in given.items()})),
+        metric=data.metric,
+        also=data.also,
+        paper=data.paper,
+    )
+
+
+def _distinct(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """Each table once, however many parts are rows of it."""
+    return dict({id(table): (name, table) for name, table in tables.items()}.values())
 
 
 def _read_layouts(tables: Mapping[str, Table], config: DataConfig) -> dict[str, Layout]:

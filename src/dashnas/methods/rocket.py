@@ -40,6 +40,8 @@ class Rocket:
             return f"it is for signals, and these are {spec.spatial_dims}-D"
         if spec.target_kind is not TargetKind.CLASSES:
             return f"it is for one class per sample, and the targets are {spec.target_kind.value}"
+        if spec.unequal_lengths:
+            return "it would take what fills up short series for data, and these are of unequal length"
         if spec.spatial_shape[0] < SHORTEST:
             return f"it is for signals of at least {SHORTEST} samples, and these have {spec.spatial_shape[0]}"
         return None

@@ -1,6 +1,18 @@
-"""Real data sets to try dashnas on, each an `.npz` file that anybody could have made."""
+"""Real data sets: small ones, each an `.npz` file that anybody could have made, and the ten of NAS-Bench-360."""
 
-from dashnas.tasks.registry import TASKS, check, fetch, get_task
+from dashnas.tasks.official import OfficialSource, OfficialTask, official_folder
+from dashnas.tasks.registry import OFFICIAL_TASKS, TASKS, check, fetch, get_task, task_source
 from dashnas.tasks.task import RealTask
 
-__all__ = ["TASKS", "RealTask", "check", "fetch", "get_task"]
+__all__ = [
+    "OFFICIAL_TASKS",
+    "TASKS",
+    "OfficialSource",
+    "OfficialTask",
+    "RealTask",
+    "check",
+    "fetch",
+    "get_task",
+    "official_folder",
+    "task_source",
+]

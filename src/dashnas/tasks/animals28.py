@@ -9,7 +9,7 @@ import gzip
 import numpy as np
 
 from dashnas.data.spec import TargetKind
-from dashnas.tasks.object_array import read_pickled_array
+from dashnas.tasks.safe_pickle import read_pickled_array
 from dashnas.tasks.task import Arrays, RealTask
 from dashnas.tasks.wheels import Package, read_members
 

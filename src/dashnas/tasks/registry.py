@@ -1,41 +1,69 @@
-"""The real tasks by name, and each of them as an `.npz` file like a user's own."""
+"""The tasks by name: small real ones, each an `.npz` file like a user's own, and the official ones."""
 
 import pkgutil
 import shlex
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dashnas.errors import ConfigError, DataError, unknown_name
 from dashnas.storage import atomic_file, cache_folder
+from dashnas.tasks import nb360
 from dashnas.tasks.faults import faults_of_file, is_whole
+from dashnas.tasks.official import OfficialSource, OfficialTask, check_official, official_folder
 from dashnas.tasks.task import RealTask
 
 
 def _find_tasks() -> dict[str, RealTask]:
     """The `TASK` of every module of this package that has one, by name; a new task is a new file."""
-    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    modules = [import_module(f"dashnas.tasks.{name}") for name in names]
-    return {module.TASK.name: module.TASK for module in modules if hasattr(module, "TASK")}
+    return {task.name: task for task in _found("dashnas.tasks", Path(__file__).parent, "TASK")}
+
+
+def _find_official_tasks() -> dict[str, OfficialTask]:
+    """The `OFFICIAL` of every module of `nb360` that has one."""
+    return {task.name: task for task in _found("dashnas.tasks.nb360", Path(nb360.__file__).parent, "OFFICIAL")}
+
+
+def _found(package: str, folder: Path, name: str) -> list[Any]:
+    names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
+    modules = [import_module(f"{package}.{module}") for module in names]
+    return [getattr(module, name) for module in modules if hasattr(module, name)]
 
 
 TASKS: dict[str, RealTask] = _find_tasks()
-"""All real tasks by name."""
+"""All small real tasks by name."""
+
+OFFICIAL_TASKS: dict[str, OfficialTask] = _find_official_tasks()
+"""The ten tasks of NAS-Bench-360 by name."""
 
 # Part of the path of built files; goes up whenever a task's arrays change, so that old files are left behind.
 _BUILD = 2
 
 
-def get_task(name: str) -> RealTask:
-    """The task of that name.
+def get_task(name: str) -> RealTask | OfficialTask:
+    """The task of that name, small or official.
 
     Raises:
         ConfigError: no task has this name.
     """
-    if name not in TASKS:
-        raise ConfigError(unknown_name("task", name, TASKS))
-    return TASKS[name]
+    known: dict[str, RealTask | OfficialTask] = {**TASKS, **OFFICIAL_TASKS}
+    if name not in known:
+        raise ConfigError(unknown_name("task", name, known))
+    return known[name]
+
+
+def task_source(name: str) -> Path | OfficialSource:
+    """What `fit` takes to learn a task: the fetched file of a small one, or where the official files are found.
+
+    Raises:
+        ConfigError: no task has this name.
+        DataError: the data of a small task cannot be had.
+        StorageError: the cache cannot be written.
+    """
+    task = get_task(name)
+    return OfficialSource(task) if isinstance(task, OfficialTask) else fetch(name)
 
 
 def cached_file(name: str) -> Path:
@@ -58,7 +86,7 @@ def fetch(name: str, out: Path | None = None) -> Path:
         DataError: the data cannot be had, or `out` holds something else.
         StorageError: the cache or `out` cannot be written.
     """
-    task, cached = get_task(name), cached_file(name)
+    task, cached = _small(name), cached_file(name)
     if not is_whole(cached):
         with atomic_file(cached) as file:
             np.savez(file, allow_pickle=False, **task.build())
@@ -71,14 +99,16 @@ def check(name: str) -> Path:
     A file that is there is judged as it is, also a damaged one, which `fetch` would mend.
 
     Returns:
-        Path of the file.
+        Path of the file, or of the folder of an official task, whose files must lie there.
 
     Raises:
         ConfigError: no task has this name.
         DataError: the data cannot be had, or are not as declared; the message names all that is wrong.
         StorageError: the cache cannot be written.
     """
-    task, cached = get_task(name), cached_file(name)
+    if isinstance(official := get_task(name), OfficialTask):
+        return check_official(official)
+    task, cached = _small(name), cached_file(name)
     was_there = cached.exists()
     if not was_there:
         fetch(name)
@@ -90,6 +120,15 @@ def check(name: str) -> Path:
         )
         raise DataError(f"{cached} is not the task {name}: {'; '.join(faults)}; {mend}")
     return cached
+
+
+def _small(name: str) -> RealTask:
+    task = get_task(name)
+    if isinstance(task, OfficialTask):
+        raise DataError(
+            f"{name} is no single .npz file; place its files ({', '.join(task.files)}) in {official_folder(name)}"
+        )
+    return task
 
 
 def _copy(source: Path, out: Path) -> Path:

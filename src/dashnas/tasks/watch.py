@@ -11,7 +11,7 @@ random forest and by time, which is easier, for the CRNN.
 import numpy as np
 
 from dashnas.data.spec import TargetKind
-from dashnas.tasks.object_array import read_object_array
+from dashnas.tasks.safe_pickle import read_object_array
 from dashnas.tasks.task import Arrays, RealTask
 from dashnas.tasks.wheels import Package, read_members
 

@@ -1,0 +1,271 @@
+"""Each metric against scikit-learn on the whole set, or against an example by hand in which the protocols differ."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
+
+from dashnas.data.spec import TargetKind
+from dashnas.errors import ConfigError
+from dashnas.metrics import Answers, UndefinedScoreError
+from dashnas.protocol_metrics import (
+    PADDING,
+    PROTOCOL_METRICS,
+    by_clip,
+    by_record,
+    find_metric,
+    pooled,
+)
+
+
+def value(name, predictions, targets, mask=None, **fields):
+    metric = PROTOCOL_METRICS[name]
+    answers = Answers(np.asarray(predictions), np.asarray(targets), mask)
+    return metric.compute(*pooled(metric, answers, {key: np.asarray(field) for key, field in fields.items()}))
+
+
+class TestWholeSet:
+    def test_classes(self):
+        rng = np.random.default_rng(0)
+        logits, targets = rng.normal(size=(50, 4)), rng.integers(0, 4, 50)
+        decided = logits.argmax(axis=1)
+        assert value("error_pct", logits, targets) == pytest.approx(100 * np.mean(decided != targets))
+        assert value("1-macro_f1", logits, targets) == pytest.approx(1 - f1_score(targets, decided, average="macro"))
+
+    def test_labels(self):
+        rng = np.random.default_rng(0)
+        logits, targets = rng.normal(size=(50, 5)), rng.integers(0, 2, (50, 5))
+        assert value("1-auroc", logits, targets) == pytest.approx(1 - roc_auc_score(targets, logits, average="macro"))
+        expected = 1 - average_precision_score(targets, logits, average="macro")
+        assert value("1-map", logits, targets) == pytest.approx(expected)
+
+    def test_maps(self):
+        rng = np.random.default_rng(0)
+        logits, targets = rng.normal(size=(3, 1, 8, 8)), rng.integers(0, 2, (3, 1, 8, 8))
+        mask = rng.random((3, 8, 8)) > 0.4
+        kept = targets[:, 0][mask], logits[:, 0][mask]
+        assert value("1-auroc", logits, targets, mask) == pytest.approx(1 - roc_auc_score(*kept))
+        for name, threshold in (("bal_err@p0.5", 0), ("bal_err@logit0.5", 0.5)):
+            expected = 1 - balanced_accuracy_score(kept[0], kept[1] > threshold)
+            assert value(name, logits, targets, mask) == pytest.approx(expected)
+            assert expected == pytest.approx(
+                1 - roc_auc_score(kept[0], kept[1] > threshold)
+            )  # as the public code has it
+
+
+class TestCosmic:
+    """Logits 1.0, 0.3 and -1 on rays, 0.4 and -2 beside; one of the rays and one of the others may be ignored."""
+
+    LOGITS = np.array([1.0, 0.3, -1.0, 0.4, -2.0]).reshape(1, 1, 1, 5)
+    RAYS = np.array([1, 1, 1, 0, 0]).reshape(1, 1, 1, 5)
+    KEPT = np.array([1, 1, 0, 1, 1], bool).reshape(1, 1, 5)
+
+    def test_the_threshold_decides(self):
+        assert value("bal_err@p0.5", self.LOGITS, self.RAYS) == pytest.approx((1 / 3 + 1 / 2) / 2)
+        assert value("bal_err@logit0.5", self.LOGITS, self.RAYS) == pytest.approx((2 / 3 + 0) / 2)
+        assert value("fnr@p0.5", self.LOGITS, self.RAYS) == pytest.approx(1 / 3)
+        assert value("1-auroc", self.LOGITS, self.RAYS) == pytest.approx(1 - 4 / 6)
+
+    def test_the_mask_decides(self):
+        assert value("bal_err@p0.5", self.LOGITS, self.RAYS, self.KEPT) == pytest.approx((0 + 1 / 2) / 2)
+        assert value("fnr@p0.5", self.LOGITS, self.RAYS, self.KEPT) == 0
+        assert value("1-auroc", self.LOGITS, self.RAYS, self.KEPT) == pytest.approx(1 - 3 / 4)
+
+    def test_batches_of_four_weigh_the_same(self):
+        logits = np.full((5, 1, 1, 2), [1.0, -1.0])
+        rays = np.full((5, 1, 1, 2), [1, 0])
+        logits[4, ..., 0] = -1.0  # missed, alone in the second batch
+        assert value("fnr@p0.5", logits, rays) == pytest.approx(1 / 5)
+        assert value("fnr@p0.5@batch4", logits, rays) == pytest.approx((0 + 1) / 2)
+
+    def test_a_lost_output_is_a_wrong_answer(self):
+        assert value("bal_err@p0.5", np.full((1, 1, 1, 5), np.nan), self.RAYS) == 1
+
+    def test_one_kind_of_pixels_has_no_balanced_error(self):
+        with pytest.raises(UndefinedScoreError, match="balanced errors need positions of both kinds"):
+            value("bal_err@p0.5", self.LOGITS, np.ones_like(self.RAYS))
+
+
+class TestBatches:
+    def test_a_small_last_batch_weighs_as_much_as_a_full_one(self):
+        targets = np.zeros(65, int)
+        logits = np.tile([1.0, 0.0], (65, 1))
+        logits[64] = [0.0, 1.0]
+        assert value("error_pct", logits, targets) == pytest.approx(100 / 65)
+        assert value("error_pct@batch64", logits, targets) == pytest.approx((0 + 100) / 2)
+        assert value("error_pct@batch128", logits, targets) == pytest.approx(100 / 65)
+
+    def test_relative_errors_of_batches_of_eight(self):
+        targets = np.ones((9, 1, 2, 2))
+        predictions = targets.copy()
+        predictions[8] = 2.0
+        assert value("relative_l2@batch8", predictions, targets) == pytest.approx(1 / 2)
+
+    def test_a_shuffled_order_is_always_the_same_one(self):
+        rng = np.random.default_rng(0)
+        logits, targets = rng.normal(size=(1100, 36)), rng.integers(0, 2, (1100, 36))
+        first = value("1-auroc@batch512", logits, targets)
+        assert first == value("1-auroc@batch512", logits, targets)
+        batches = np.split(np.random.RandomState(0).permutation(1100), [512, 1024])
+        expected = np.mean([1 - roc_auc_score(targets[b], logits[b], average="macro") for b in batches])
+        assert first == pytest.approx(expected)
+
+    def test_classes_that_a_batch_lacks_do_not_count_in_it(self):
+        targets = np.arange(1100) % 2
+        assert value("1-macro_f1@batch1024", np.eye(4)[targets], targets) == 0
+
+
+class TestRecords:
+    """Three recordings: votes 1 1 0; 2 0 (level, 2 was said first); 3."""
+
+    SAID = np.array([1, 1, 0, 2, 0, 3])
+    RECORD = np.array([7, 7, 7, 3, 3, 5])
+    TARGETS = np.array([1, 1, 1, 0, 0, 3])
+
+    def test_most_windows_decide_and_the_first_of_those_that_are_level(self):
+        answers = by_record(Answers(np.eye(4)[self.SAID], self.TARGETS, None), {"record": self.RECORD})
+        assert answers.predictions.argmax(axis=1).tolist() == [1, 2, 3]
+        assert answers.targets.tolist() == [1, 0, 3]
+
+    def test_the_score_of_recordings_is_not_that_of_windows(self):
+        logits = np.eye(4)[self.SAID]
+        by_hand = 1 - f1_score([1, 0, 3], [1, 2, 3], average="macro", zero_division=0.0)
+        assert value("1-macro_f1@record", logits, self.TARGETS, record=self.RECORD) == pytest.approx(by_hand)
+        assert by_hand == pytest.approx(1 - 2 / 4)
+        by_windows = 1 - f1_score(self.TARGETS, self.SAID, average="macro", zero_division=0.0)
+        assert value("1-macro_f1", logits, self.TARGETS, record=self.RECORD) == pytest.approx(by_windows)
+
+    def test_windows_of_a_recording_need_not_stand_together(self):
+        order = np.array([3, 0, 5, 4, 1, 2])
+        answers = by_record(
+            Answers(np.eye(4)[self.SAID[order]], self.TARGETS[order], None), {"record": self.RECORD[order]}
+        )
+        assert answers.predictions.argmax(axis=1).tolist() == [2, 1, 3]
+        assert answers.targets.tolist() == [0, 1, 3]
+
+    def test_a_lost_output_is_a_wrong_answer(self):
+        lost = np.full((6, 4), np.nan)
+        assert value("1-macro_f1@record", lost, self.TARGETS, record=self.RECORD) == 1
+
+    def test_data_without_recordings_are_refused(self):
+        with pytest.raises(ConfigError, match="'1-macro_f1@record' needs a field 'record' beside x and y"):
+            value("1-macro_f1@record", np.eye(4), np.arange(4))
+
+
+class TestClips:
+    def test_the_mean_is_taken_before_the_sigmoid(self):
+        # One clip of logits 10 and -9, another of 0.2 and 0.2: means 0.5 and 0.2, but mean probabilities 0.5 and 0.55.
+        logits = np.array([[10.0], [-9.0], [0.2], [0.2]])
+        targets = np.array([[1], [1], [0], [0]])
+        answers = by_clip(Answers(logits, targets, None), {"clip": np.array([4, 4, 2, 2])})
+        np.testing.assert_allclose(answers.predictions, [[0.5], [0.2]])
+        assert answers.targets.tolist() == [[1], [0]]
+        assert value("1-map@clip", logits, targets, clip=[4, 4, 2, 2]) == 0
+        assert value("1-map", logits, targets) > 0
+
+
+def protein(length, canvas=64, near=(), fill=100.0):
+    """True distances on a canvas: 20 everywhere, but 4 for the pairs of `near`."""
+    true = np.full((1, 1, canvas, canvas), fill)
+    inside = slice(PADDING, PADDING + length)
+    true[0, 0, inside, inside] = 20.0
+    for i, j in near:
+        true[0, 0, PADDING + i, PADDING + j] = true[0, 0, PADDING + j, PADDING + i] = 4.0
+    return true
+
+
+def with_errors(true, errors):
+    """Predictions that are off by so much above and below the diagonal at pairs."""
+    predictions = true.copy()
+    for (i, j), (above, below) in errors.items():
+        predictions[0, 0, PADDING + i, PADDING + j] += above
+        predictions[0, 0, PADDING + j, PADDING + i] += below
+    return predictions
+
+
+class TestMae8:
+    def test_only_near_pairs_that_are_far_apart_in_the_chain_count(self):
+        true = protein(40, near=[(0, 24), (3, 10)])
+        predictions = with_errors(true, {(0, 24): (2, 2), (3, 10): (50, 50), (5, 35): (50, 50)})
+        assert value("mae8", predictions, true, length=[40]) == pytest.approx(2)
+
+    def test_the_two_predictions_of_a_pair_are_averaged(self):
+        true = protein(40, near=[(0, 24)])
+        predictions = with_errors(true, {(0, 24): (4, 0)})
+        assert value("mae8", predictions, true, length=[40]) == pytest.approx(2)
+        assert value("mae8@dash-official", predictions, true, length=[40]) == pytest.approx(1)  # 0.25 * 4
+
+    def test_proteins_weigh_the_same_and_those_without_pairs_do_not_count(self):
+        true = np.concatenate([protein(40, near=[(0, 24), (1, 30)]), protein(40, near=[(2, 38)]), protein(40)])
+        predictions = true.copy()
+        predictions[0] += 1
+        predictions[1] += 5
+        assert value("mae8", predictions, true, length=[40, 40, 40]) == pytest.approx(3)
+
+    def test_predictions_are_raised_to_a_hundredth(self):
+        true = protein(40, near=[(0, 24)])
+        predictions = with_errors(true, {(0, 24): (-9, -9)})
+        assert value("mae8", predictions, true, length=[40]) == pytest.approx(3.99)
+
+    def test_dash_cuts_every_protein_to_the_length_of_one_of_the_first_two(self):
+        true = np.concatenate(
+            [protein(30, near=[(0, 24)]), protein(40, near=[(0, 24)]), protein(40, near=[(0, 24), (5, 35)])]
+        )
+        predictions = true.copy()
+        predictions[2:, 0] += with_errors(np.zeros((1, 1, 64, 64)), {(5, 35): (6, 6)})[0]
+        lengths = [30, 40, 40]
+        assert value("mae8", predictions, true, length=lengths) == pytest.approx((0 + 0 + 3) / 3)
+        # The third is first of its batch, and cut to 30 residues like the very first.
+        assert value("mae8@dash-official", predictions, true, length=lengths) == 0
+
+    def test_dash_averages_over_batches_of_two(self):
+        true = np.concatenate([protein(40, near=[(0, 24)])] * 3)
+        predictions = true.copy()
+        predictions[2] += 3
+        assert value("mae8", predictions, true, length=[40] * 3) == pytest.approx(1)
+        assert value("mae8@dash-official", predictions, true, length=[40] * 3) == pytest.approx((0 + 3) / 2)
+
+    def test_dash_is_infinite_where_a_batch_has_no_pair(self):
+        true = np.concatenate([protein(40, near=[(0, 24)])] * 2 + [protein(40)])
+        assert value("mae8", true, true, length=[40] * 3) == 0
+        assert value("mae8@dash-official", true, true, length=[40] * 3) == np.inf
+
+    def test_nb360_stitches_tiles_and_takes_the_lengths_of_others(self):
+        lengths = np.array([26, 40, 40])
+        true = np.concatenate([protein(n, near=[(0, 24), (1, n - 1)]) for n in lengths])
+        predictions = true.copy()
+        predictions[:, 0] += with_errors(np.zeros((1, 1, 64, 64)), {(0, 24): (4, 0), (1, 39): (8, 0)})[0]
+        tiles = {
+            name: maps.reshape(3, 1, 4, 16, 4, 16).transpose(0, 2, 4, 1, 3, 5).reshape(48, 1, 16, 16)
+            for name, maps in (("predictions", predictions), ("targets", true))
+        }
+        got = value(
+            "mae8@nb360-official",
+            tiles["predictions"],
+            tiles["targets"],
+            length=np.repeat(lengths, 16),
+            id=np.repeat([0, 1, 2], 16),
+        )
+        wrong = lengths[np.random.RandomState(0).permutation(3)]
+        assert wrong.tolist() != lengths.tolist()
+        # Of the pairs (0, 24), off by 0.25 * 4, and (1, 39), off by 0.25 * 8, the second is lost to a short length; the
+        # first protein has (1, 25) instead, which is right.
+        errors = [np.mean([1, 0])] + [np.mean([1, 2]) if cut == 40 else 1 for cut in wrong[1:]]
+        assert got == pytest.approx(np.mean(errors))
+
+    def test_a_lost_output_is_infinitely_wrong(self):
+        true = protein(40, near=[(0, 24)])
+        assert value("mae8", np.full_like(true, np.nan), true, length=[40]) == np.inf
+
+    def test_no_pair_at_all_has_no_score(self):
+        with pytest.raises(UndefinedScoreError, match="mae8 needs a protein with two residues that are at least 24"):
+            value("mae8", protein(20), protein(20), length=[20])
+
+
+def test_a_metric_that_does_not_fit_the_targets_names_those_that_do():
+    with pytest.raises(ConfigError, match="metric 'mae8' does not fit classes targets; these do: 1-auroc, 1-macro_f1"):
+        find_metric("mae8", TargetKind.CLASSES)
+
+
+def test_other_names_are_those_of_any_data():
+    assert find_metric("rmse", TargetKind.REGRESSION).name == "rmse"
+    assert find_metric(None, TargetKind.CLASSES).name == "error"
