@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from _layers import layer
 from _report import markdown, provenance, results_name, save
 
+from dashnas.heap import keep_freed_memory
 from dashnas.ops import STRATEGIES, aggconv
 from dashnas.ops.costs import Load, estimate
 from dashnas.ops.plan import choose
@@ -76,6 +77,7 @@ def milliseconds(call: Callable[[], None], device: torch.device) -> float:
     return 1e3 * (time.perf_counter() - started)
 
 
+@keep_freed_memory()  # as in the library's own runs
 def measure(load: Load, name: str, pairs: int, device: torch.device) -> dict[str, Any]:
     """Medians of interleaved passes of one strategy and the plain convolution."""
     plain, strategy = passes(load, device)

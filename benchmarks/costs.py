@@ -17,6 +17,7 @@ import torch
 from _layers import layer
 from _report import markdown, provenance, results_name, save
 
+from dashnas.heap import keep_freed_memory
 from dashnas.ops.costs import Load, estimate
 from dashnas.ops.plan import time_strategy
 from dashnas.space import SearchSpace
@@ -66,6 +67,7 @@ OTHERS = [
 ]
 
 
+@keep_freed_memory()  # as in the library's own runs
 def measure(load: Load, device: torch.device) -> dict[str, Any]:
     """Time and estimate of each strategy."""
     times = {name: time_strategy(name, load, torch.float32, device, patience=2.0) for name in STRATEGIES}

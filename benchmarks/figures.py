@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from dashnas.backbones import build_backbone
 from dashnas.config import SearchConfig
 from dashnas.data import DataSpec, TargetKind
+from dashnas.heap import keep_freed_memory
 from dashnas.ops import STRATEGIES
 from dashnas.search import make_supernet, plan_layers
 from dashnas.space import SearchSpace
@@ -152,6 +153,7 @@ def ratio(times: Times, numerator: str, denominator: str) -> float:
     return round(median(a / b for a, b in zip(times[numerator], times[denominator], strict=False)), 2)
 
 
+@keep_freed_memory()  # as in the library's own runs
 def measure(
     points: Sequence[Point], lines: Sequence[str], *, rounds: int, patience: float, device: torch.device
 ) -> tuple[list[dict[str, Any]], Times]:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from dashnas.errors import is_out_of_memory
+from dashnas.heap import keep_freed_memory
 from dashnas.training import take_step
 
 KINDS = ("saved", "state", "peak")
@@ -36,6 +37,7 @@ MOST_SAVED = 2.0
 """Required of the ratio of saved bytes, where mixtures are full."""
 
 
+@keep_freed_memory()  # as in the library's own runs
 def step_memory(shape: Shape, side: str, separable: bool, strategy: str, device: torch.device) -> dict[str, int]:
     """Bytes of the first step of this process.
 

@@ -21,14 +21,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import torch
 from _report import markdown, provenance, save
 
-from dashnas.backbones import build_backbone
-from dashnas.convert import find_searchable
 from dashnas.data.spec import DataSpec
-from dashnas.seeding import generator
-from dashnas.space import Architecture, SearchSpace
+from dashnas.methods.random_architecture import random_architecture
 from dashnas.tasks import TASKS, fetch
 
 NAMES = ("cricketx", "digits8", "vowels", "darcy16", "tecator", "watch", "mnist1d")
@@ -45,26 +41,12 @@ def run_searched(name: str, seed: int, budget: str, runs: Path) -> Path:
 def run_random(name: str, seed: int, runs: Path) -> Path:
     """The same schedule with a random architecture; the run's folder."""
     searched, run, drawn = runs / f"{name}-{seed}", runs / f"{name}-{seed}-random", runs / f"{name}-{seed}-random.json"
-    drawn.write_text(json.dumps(random_architecture(searched, seed).to_json()))
+    config = json.loads((searched / "config.json").read_text())
+    spec = DataSpec.from_json(config["data"])
+    drawn.write_text(json.dumps(random_architecture(config["backbone"], spec, seed, width=config["width"]).to_json()))
     schedule = ["--schedule", str(searched / "schedule.json"), "--architecture", str(drawn)]
     _fit(runs / f"{name}.npz", run, "--seed", str(seed), *schedule)
     return run
-
-
-def random_architecture(run: Path, seed: int) -> Architecture:
-    """An architecture for the same layers, each choice drawn from the candidates that the search had there."""
-    config = json.loads((run / "config.json").read_text())
-    spec = DataSpec.from_json(config["data"])
-    backbone = build_backbone(config["backbone"], spec, width=config["width"], for_search=True)
-    sample = torch.zeros(2, spec.channels, *spec.spatial_shape)
-    layers = find_searchable(backbone, SearchSpace.for_dims(spec.spatial_dims), sample).searchable
-    rng = generator(seed, "random architecture")
-    return Architecture(
-        {
-            name: layer.candidates[int(torch.randint(len(layer.candidates), (), generator=rng))]
-            for name, layer in layers.items()
-        }
-    )
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -23,6 +23,7 @@ from _report import markdown, provenance, results_name, save
 from dashnas.backbones import build_backbone
 from dashnas.config import Recipe, RetrainConfig, SearchConfig
 from dashnas.data import DataConfig, TargetKind, prepare
+from dashnas.heap import keep_freed_memory
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
 from dashnas.retrain import retrain_phase
@@ -91,6 +92,7 @@ def phases(shape: Shape, *, separable: bool, strategy: str, plan: str = "measure
     return plain, search
 
 
+@keep_freed_memory()  # as in the library's own runs
 def measure(
     task: str,
     shape: Shape,

@@ -13,6 +13,11 @@ from tiny import prepared
 CPU = torch.device("cpu")
 
 
+def alone(*batches):
+    """Batches of inputs without lengths."""
+    return [(x, None) for x in batches]
+
+
 class Last(nn.Module):
     """Gives what it is given, in the shape of a regression; notes in which mode it was asked."""
 
@@ -30,16 +35,16 @@ class Last(nn.Module):
 def test_regression_is_decoded_and_logits_are_left_alone():
     x = torch.randn(10, 2, 4)
     plain = Normaliser(input_mean=(0.0, 0.0), input_std=(1.0, 1.0))
-    np.testing.assert_array_equal(predict(Last(), [x[:6], x[6:]], plain, CPU), x[:, :1].numpy())
+    np.testing.assert_array_equal(predict(Last(), alone(x[:6], x[6:]), plain, CPU), x[:, :1].numpy())
     scaled = Normaliser(input_mean=(0.0,), input_std=(1.0,), target_mean=(1e9,), target_std=(2.0,))
-    decoded = predict(Last(), [x[:6], x[6:]], scaled, CPU)
+    decoded = predict(Last(), alone(x[:6], x[6:]), scaled, CPU)
     np.testing.assert_allclose(decoded - 1e9, 2 * x[:, :1].double().numpy(), atol=1e-6)
 
 
 def test_a_network_is_evaluated_in_evaluation_mode_without_gradients():
     network = Last().train()
     plain = Normaliser(input_mean=(0.0,), input_std=(1.0,))
-    assert predict(network, [torch.randn(3, 2, 4)], plain, CPU).shape == (3, 1, 4)
+    assert predict(network, alone(torch.randn(3, 2, 4)), plain, CPU).shape == (3, 1, 4)
     assert network.modes == [False]
     assert network.inference == [True]
 
@@ -108,11 +113,13 @@ def test_where_memory_runs_out_predictions_are_made_in_halves():
     x = torch.randn(13, 2, 16)
     plain = Normaliser(input_mean=(0.0, 0.0), input_std=(1.0, 1.0))
     network = Small()
-    np.testing.assert_allclose(predict(network, [x], plain, CPU), predict(Logits(), [x], plain, CPU), rtol=1e-5)
+    np.testing.assert_allclose(
+        predict(network, alone(x), plain, CPU), predict(Logits(), alone(x), plain, CPU), rtol=1e-5
+    )
     assert network.seen == [13, 7, 4, 2, 2, 3, 6, 3, 3]
 
 
 def test_where_not_even_one_sample_fits_the_error_passes():
     plain = Normaliser(input_mean=(0.0, 0.0), input_std=(1.0, 1.0))
     with pytest.raises(RuntimeError, match="can't allocate memory"):
-        predict(Small(most=0), [torch.randn(4, 2, 16)], plain, CPU)
+        predict(Small(most=0), alone(torch.randn(4, 2, 16)), plain, CPU)

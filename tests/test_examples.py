@@ -16,13 +16,19 @@ DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 EXAMPLES = {
     "own_model.py": "saved, loaded again: test accuracy",
     "from_arrays.py": "it was yes",
+    "own_method.py": "nearest: test error",
     "dense_map.py": "a new map: x (1, 1, 12, 16), prediction (1, 12, 16)",
+    "own_task.py": "recordings, by the votes of their windows",
 }
 """What each prints; the demo fetches data and is left to `make demo`."""
 
 
 def test_every_example_is_tested():
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, "demo.py"}
+
+
+def test_a_new_task_takes_less_than_a_hundred_lines():
+    assert len((ROOT / "examples" / "own_task.py").read_text().splitlines()) < 100
 
 
 @pytest.mark.slow

@@ -452,7 +452,7 @@ def test_what_cannot_fit_is_refused_before_training(tmp_path):
 def test_scores_are_computed_on_as_many_samples_at_once_as_fit(monkeypatch):
     sizes = set()
     predict = evaluate._forward
-    monkeypatch.setattr(evaluate, "_forward", lambda network, x: sizes.add(len(x)) or predict(network, x))
+    monkeypatch.setattr(evaluate, "_forward", lambda n, x, lengths: sizes.add(len(x)) or predict(n, x, lengths))
     monkeypatch.setattr("dashnas.job.fitting_micro_batch", lambda *_: 4)
     fit(arrays(TargetKind.CLASSES), options(tune_trials=1))
     assert max(sizes) == 4

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dashnas.data.config import DataConfig
     from dashnas.data.spec import TargetKind
     from dashnas.errors import DashnasError, UserError
+    from dashnas.heap import keep_freed_memory
     from dashnas.model import TrainedModel
     from dashnas.ops import AggConv1d, AggConv2d, GumbelSoftmax, Softmax
     from dashnas.pipeline import DryRun, FitResult, dry_run, fit, search_only
@@ -41,6 +42,7 @@ __all__ = [
     "dry_run",
     "find_searchable",
     "fit",
+    "keep_freed_memory",
     "search_only",
     "to_supernet",
 ]
@@ -50,6 +52,7 @@ _MODULES = {
     "dashnas.data.config": ("DataConfig",),
     "dashnas.data.spec": ("TargetKind",),
     "dashnas.errors": ("DashnasError", "UserError"),
+    "dashnas.heap": ("keep_freed_memory",),
     "dashnas.model": ("TrainedModel",),
     "dashnas.ops": ("AggConv1d", "AggConv2d", "GumbelSoftmax", "Softmax"),
     "dashnas.pipeline": ("DryRun", "FitResult", "dry_run", "fit", "search_only"),

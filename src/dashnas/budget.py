@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,6 +31,14 @@ class EpochCosts:
     backbone: float
     retrain_share: float
     """Size of the final training set, as a multiple of the training part."""
+
+
+class Planner(Protocol):
+    """Makes a schedule that fits a budget; `plan` says what the arguments mean."""
+
+    def __call__(
+        self, budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig
+    ) -> Schedule: ...
 
 
 def time_steps(phase: Phase, device: torch.device, *, micro_batch: int | None = None, repeats: int = 3) -> float:
@@ -62,7 +71,7 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
         tuning = full_trials(num_trials, tune) * costs.derived + costs.backbone * tune.subsample
         final = costs.retrain_share * (costs.derived + costs.backbone)
-        epochs = _most_epochs(usable, half=costs.search + tuning, whole=final)
+        epochs = most_epochs(usable, half=costs.search + tuning, whole=final)
         if epochs >= enough_epochs:
             break
     epochs = max(epochs, 1)
@@ -72,8 +81,17 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     )
 
 
-def _most_epochs(usable: float, *, half: float, whole: float) -> int:
-    """How many epochs of the final training fit, where half as many (rounded up) cost `half` each beside them."""
+def most_epochs(usable: float, *, half: float = 0.0, whole: float) -> int:
+    """How many epochs of the final training fit, where half as many (rounded up) cost `half` each beside them.
+
+    Args:
+        usable: seconds.
+        half: seconds of an epoch of everything that gets half as many epochs.
+        whole: seconds of an epoch of the final training.
+
+    Returns:
+        0 where not even one fits, and `MAX_EPOCHS` at most.
+    """
     fitting = (n for n in range(MAX_EPOCHS, 0, -1) if math.ceil(n / 2) * half + n * whole <= usable)
     return next(fitting, 0)
 

@@ -1,6 +1,6 @@
 """Predictions and scores of a trained network, on the original scale of the targets and over a whole part."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,16 +11,19 @@ from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
+from dashnas.lengths import answers
 from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, score
 from dashnas.protocol_metrics import pooled
 
 
-def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser, device: torch.device) -> np.ndarray:
+def predict(
+    network: nn.Module, inputs: Iterable[tuple[Tensor, Tensor | None]], normaliser: Normaliser, device: torch.device
+) -> np.ndarray:
     """The network's outputs, regression values decoded to their original scale.
 
     Args:
-        network: takes (batch, channels, *spatial).
-        inputs: batches of normalised inputs.
+        network: takes (batch, channels, *spatial), and lengths where there are any.
+        inputs: batches of normalised inputs, each with its lengths, (batch,), or None.
         normaliser: decodes regression values; leaves logits as they are.
         device: where to compute.
 
@@ -30,24 +33,30 @@ def predict(network: nn.Module, inputs: Iterable[Tensor], normaliser: Normaliser
     """
     network.to(device).eval()
     with torch.inference_mode():
-        outputs = [normaliser.decode_target(_forward(network, x.to(device))).cpu() for x in inputs]
+        there = ((x.to(device), None if lengths is None else lengths.to(device)) for x, lengths in inputs)
+        outputs = [normaliser.decode_target(_forward(network, x, lengths)).cpu() for x, lengths in there]
     return torch.cat(outputs).numpy()
 
 
-def _forward(network: nn.Module, x: Tensor) -> Tensor:
+def _forward(network: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
     """A network's outputs, of half the samples at a time for as long as memory runs out."""
     try:
-        outputs: Tensor = network(x)
-        return outputs
+        return answers(network, x, lengths)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error) or len(x) == 1:
             raise
-    return torch.cat([_forward(network, half) for half in x.tensor_split(2)])
+    halves = zip(x.tensor_split(2), (None, None) if lengths is None else lengths.tensor_split(2), strict=True)
+    return torch.cat([_forward(network, half, half_lengths) for half, half_lengths in halves])
 
 
 def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int, device: torch.device) -> float:
     """The metric's value of a network on a part, without an interval."""
-    return metric.compute(*_answers(metric, _predict_part(network, part, batch_size, device), part))
+    return value_of(metric, predict_part(network, part, batch_size, device), part)
+
+
+def value_of(metric: Metric, predictions: np.ndarray, part: Part) -> float:
+    """The metric's value of predictions for a part, without an interval."""
+    return metric.compute(*_answers(metric, predictions, part))
 
 
 def refuse_undefined(metric: Metric, part: Part) -> None:
@@ -80,17 +89,38 @@ def final_scores(
         UndefinedScoreError: the metric has no value on the test part.
     """
     part = test.open()
-    scores = {}
-    for name, network in networks.items():
-        predictions = _predict_part(network, part, batch_size, device)
-        own = score(metric, *_answers(metric, predictions, part))
-        scores[name] = replace(own, also={other.name: _value_if_any(other, predictions, part) for other in also})
-    return scores
+    return {
+        name: _score_of(predict_part(network, part, batch_size, device), part, metric, also)
+        for name, network in networks.items()
+    }
+
+
+def final_score(
+    predict: Callable[[Part], np.ndarray], test: SealedTest, metric: Metric, also: Sequence[Metric] = ()
+) -> Score:
+    """Open the test part, once everything is chosen, and score a model on it with a 95 % interval.
+
+    Args:
+        predict: gives the predictions for a part, as `dashnas.metrics` takes them.
+        test: the sealed part.
+        metric: what is measured.
+        also: further metrics, told beside it.
+
+    Raises:
+        UndefinedScoreError: the metric has no value on the test part.
+    """
+    part = test.open()
+    return _score_of(predict(part), part, metric, also)
+
+
+def _score_of(predictions: np.ndarray, part: Part, metric: Metric, also: Sequence[Metric]) -> Score:
+    own = score(metric, *_answers(metric, predictions, part))
+    return replace(own, also={other.name: _value_if_any(other, predictions, part) for other in also})
 
 
 def _value_if_any(metric: Metric, predictions: np.ndarray, part: Part) -> float:
     try:
-        return metric.compute(*_answers(metric, predictions, part))
+        return value_of(metric, predictions, part)
     except UndefinedScoreError:
         return np.nan
 
@@ -100,6 +130,7 @@ def _answers(metric: Metric, predictions: np.ndarray, part: Part) -> Answers:
     return pooled(metric, Answers(predictions, part.targets(), part.mask()), part.fields)
 
 
-def _predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:
-    inputs = (batch.x for batch in part.batches(batch_size, device))
+def predict_part(network: nn.Module, part: Part, batch_size: int, device: torch.device) -> np.ndarray:
+    """The network's outputs on a whole part, as `dashnas.metrics` takes them."""
+    inputs = ((batch.x, batch.lengths) for batch in part.batches(batch_size, device))
     return predict(network, inputs, part.normaliser, device)

@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from dashnas.budget import EpochCosts, plan, time_steps
+from dashnas.budget import EpochCosts, Planner, plan, time_steps
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
+from dashnas.heap import keep_freed_memory
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
 from dashnas.metrics import Metric
@@ -91,12 +92,29 @@ class Retrained:
 
 
 class Job:
-    """The phases of one run, in the order in which `fit` calls them; each goes on where it was left."""
+    """The phases of one run, in the order in which `fit` calls them; each goes on where it was left.
+
+    Args:
+        data: what is learned from.
+        options: what the user asked for.
+        session: where it runs.
+        config: the settings that the options came to.
+        started: `time.monotonic()` from when on a budget counts.
+        networks: the ones of `NETWORKS` that the run will train; only these are weighed and timed. With "derived" goes
+            "search", unless the options give an architecture.
+    """
 
     def __init__(
-        self, data: PreparedData, options: Options, session: Session, config: FitConfig, started: float
+        self,
+        data: PreparedData,
+        options: Options,
+        session: Session,
+        config: FitConfig,
+        started: float,
+        networks: Collection[str],
     ) -> None:
         self.started = started
+        self.networks = networks if options.architecture is None else set(networks) - {"search"}
         self.data = data
         self.config = config
         self.session = session
@@ -147,8 +165,8 @@ class Job:
         batches = steps_per_epoch(len(data.train), batch_size)
         costs = EpochCosts(
             search=seconds["search"] * batches * config.search.subsample if "search" in seconds else 0.0,
-            derived=seconds["derived"] * batches,
-            backbone=seconds["backbone"] * batches,
+            derived=seconds.get("derived", 0.0) * batches,
+            backbone=seconds.get("backbone", 0.0) * batches,
             retrain_share=len(data.development) / len(data.train),
         )
         return Calibration(costs, needs)
@@ -208,10 +226,12 @@ class Job:
         """Raise where the weights alone do not fit; the networks are built without them to find that out."""
         networks, largest = {}, self.given_architecture
         with torch.device("meta"):
-            if largest is None:
+            if "search" in self.networks:
                 networks["search"], conversion = self.supernet()
                 largest = _largest(conversion)
-            networks |= {"derived": self.network(largest), "backbone": self.network(None)}
+            for name, architecture in (("derived", largest), ("backbone", None)):
+                if name in self.networks:
+                    networks[name] = self.network(architecture)
         least, limit = self._limit(free_bytes(self.session.device))
         for name, network in networks.items():
             size = IN_TRAINING * sum(parameter.nbytes for parameter in network.parameters())
@@ -230,7 +250,7 @@ class Job:
         train, loss, config = self.data.train, self.loss, self.config
         phases = {}
         largest = self.given_architecture
-        if largest is None:
+        if "search" in self.networks:
             supernet, conversion = self.supernet()
             largest = _largest(conversion)
             saved = self.session.run.read("plan.json", default=None)
@@ -239,14 +259,21 @@ class Job:
                 supernet, train, loss, config.search, epochs=1, batch_size=self.batch_size, seed=0
             )
         for name, architecture in (("derived", largest), ("backbone", None)):
+            if name not in self.networks:
+                continue
             network = self.network(architecture, config.recipe.dropout or SOME_DROPOUT)
             phases[name] = retrain_phase(
                 name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0
             )
         return phases
 
-    def schedule_within(self, budget_seconds: float) -> Schedule:
-        """The schedule for a budget; where the width is free, the largest one that still gets enough epochs."""
+    def schedule_within(self, budget_seconds: float, plan: Planner = plan) -> Schedule:
+        """The schedule for a budget; where the width is free, the largest one that still gets enough epochs.
+
+        Args:
+            budget_seconds: from the start of the run.
+            plan: makes the schedule from what epochs cost.
+        """
         deadline = self.started + budget_seconds
         steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
         usual = usual_schedule(steps, len(self.data.train), self.batch_size)
@@ -388,14 +415,39 @@ class Job:
 def workspace(source: Any, options: Options, out: Path | str | None, reporter: Reporter | None) -> Iterator[Job]:
     """Read the data, settle the configuration and open the run directory, with the threads that were asked for."""
     reporter = reporter or Silent()
-    device = find_device(options.device)
-    started, threads_before = time.monotonic(), torch.get_num_threads()
+    find_device(options.device)  # before much is read
+    started = time.monotonic()
     data = prepare(source, options.data, seed=options.seed, protocol=options.protocol)
     options = replace(options, metric=options.metric or data.metric)
     for line in data.reading:
         reporter.message(line)
     for line in data.warnings:
         reporter.message(f"warning: {line}")
+    with open_job(data, options, out, reporter, started=started) as job:
+        yield job
+
+
+@contextmanager
+def open_job(
+    data: PreparedData,
+    options: Options,
+    out: Path | str | None,
+    reporter: Reporter,
+    *,
+    started: float,
+    networks: Collection[str] = tuple(NETWORKS),
+) -> Iterator[Job]:
+    """Settle the configuration for data that were read, and open the run directory; the arguments are those of `Job`.
+
+    Args:
+        data: what is learned from.
+        options: what the user asked for.
+        out: the run directory; None keeps nothing.
+        reporter: hears of the progress.
+        started: from when on a budget counts.
+        networks: what the run will train.
+    """
+    threads_before, device = torch.get_num_threads(), find_device(options.device)
     if len(data.train) < 2:
         raise DataError(
             "only one sample is left to train on; give more samples, a smaller validation or test part, or "
@@ -408,14 +460,14 @@ def workspace(source: Any, options: Options, out: Path | str | None, reporter: R
     with tempfile.TemporaryDirectory() as scratch:
         # Built once before the run directory is, so that settings that cannot work leave nothing behind.
         session = Session(run=None, reporter=reporter, device=device)  # type: ignore[arg-type]
-        job = Job(data, options, session, config, started)
+        job = Job(data, options, session, config, started, networks)
         with torch.device("meta"):  # weights take memory, and there may be too many
             job.network(options.architecture)
-            if options.architecture is None:
+            if "search" in job.networks:
                 job.supernet()
         try:
             torch.set_num_threads(options.threads or threads_before)
-            with Run(Path(out or scratch), settings) as run:
+            with keep_freed_memory(), Run(Path(out or scratch), settings) as run:
                 job.session = replace(session, run=run)
                 yield job
         finally:

@@ -1,6 +1,5 @@
 """How much memory a training step takes, told from steps on a few samples; and how much there is."""
 
-import ctypes
 import math
 import os
 import re
@@ -18,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dashnas.errors import ConfigError
+from dashnas.heap import return_freed_memory
 from dashnas.microbatch import smaller
 from dashnas.seeding import isolated_rng
 from dashnas.training import Phase, compute_gradients, take_step
@@ -120,6 +120,7 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         unused_cache = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused_cache
+    return_freed_memory()
     return max(min(_limits(Path("/"))), 0)
 
 
@@ -192,9 +193,7 @@ def _taken_bytes(phase: Phase, indices: np.ndarray, device: torch.device) -> int
         compute_gradients(phase, indices, device, micro_batch=len(indices), seed=0)
         return torch.cuda.max_memory_allocated(device) - before
     # What earlier steps have freed would otherwise be used again, unseen.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    return_freed_memory()
     before = _resident_bytes()
     resident = _ResidentBytes()  # type: ignore[no-untyped-call]
     with resident:

@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from dashnas.budget import full_trials
-from dashnas.config import Recipe, Schedule
+from dashnas.config import Schedule
 from dashnas.convert import Conversion
 from dashnas.evaluate import final_scores
 from dashnas.job import Job, Need, workspace
 from dashnas.metrics import UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
-from dashnas.model import TrainedModel, load_result
+from dashnas.model import TrainedModel, load_result, num_parameters
+from dashnas.phases import decide_schedule, searched, settled_schedule, tune
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
-from dashnas.tune import trial_from_json, trial_to_json
 
 RESULT_FORMAT = 1
 """Version of `result.json`."""
@@ -76,7 +75,7 @@ def search_only(
 ) -> Architecture:
     """Search and save `architecture.json`; `fit` with the same options in the same folder goes on from there."""
     with workspace(source, options or Options(), out, reporter) as job:
-        return _searched(job, _schedule(job))[0]
+        return searched(job, settled_schedule(job))[0]
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
         reporter: hears how the data were read.
     """
     with workspace(source, options or Options(), None, reporter) as job:
-        schedule = _decide_schedule(job)
+        schedule = decide_schedule(job)
         job.use_width(schedule.width)
         calibration = job.calibrate(measure=True)
         costs = calibration.costs
@@ -127,27 +126,21 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
 def _run_phases(job: Job) -> None:
     started = time.monotonic()
     run, metric = job.session.run, job.metric
-    schedule = _schedule(job)
-    architecture, search_seconds = _searched(job, schedule)
-
-    tuning = job.tuning(architecture, schedule)
-    with damage_named(run.folder / "tune.json"):
-        trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
-    trials = tuning.run(trials, job.session, lambda ts: run.write("tune.json", [trial_to_json(t) for t in ts]))
-    best = tuning.best(trials)
-    recipe = best.recipe
-    job.session.reporter.message(f"recipe: {_describe_recipe(recipe)}")
-    backbone_validation, backbone_tune_seconds = tuning.score_network(
+    schedule = settled_schedule(job)
+    architecture, search_seconds = searched(job, schedule)
+    tuned = tune(job, architecture, schedule)
+    best, recipe = tuned.best, tuned.best.recipe
+    backbone_validation, backbone_tune_seconds = tuned.tuning.score_network(
         "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
     )
 
-    searched = job.retrain("retrain", architecture, recipe, schedule)
+    retrained = job.retrain("retrain", architecture, recipe, schedule)
     backbone = job.retrain("backbone", None, recipe, schedule)
-    networks = {"searched": searched.network, "backbone": backbone.network}
+    networks = {"searched": retrained.network, "backbone": backbone.network}
     seconds = {
         "search": search_seconds,
-        "tune": sum(trial.seconds for trial in trials) + backbone_tune_seconds,
-        "retrain": searched.seconds,
+        "tune": tuned.seconds + backbone_tune_seconds,
+        "retrain": retrained.seconds,
         "backbone": backbone.seconds,
     }
     scores: dict[str, dict[str, Any]] = {
@@ -155,7 +148,7 @@ def _run_phases(job: Job) -> None:
         "backbone": {"validation": backbone_validation},
     }
     model = TrainedModel(
-        network=searched.network, topology=job.topology, architecture=architecture,
+        network=retrained.network, topology=job.topology, architecture=architecture,
         spec=job.data.spec, normaliser=job.data.normaliser, impute=job.config.data.impute,
     )  # fmt: skip
     model.save(run.folder)
@@ -188,12 +181,12 @@ def _run_phases(job: Job) -> None:
                 "width": job.config.width,
                 "official": job.config.official,
             },
-            "recipe": asdict(searched.recipe),
+            "recipe": asdict(retrained.recipe),
             "backbone_recipe": asdict(backbone.recipe),
             "schedule": asdict(schedule),
             "micro_batch": micro_batches,
-            "parameters": _num_parameters(networks["searched"]),
-            "backbone_parameters": _num_parameters(networks["backbone"]),
+            "parameters": num_parameters(networks["searched"]),
+            "backbone_parameters": num_parameters(networks["backbone"]),
             "samples": {
                 "train": len(job.data.train),
                 "validation": len(job.data.validation),
@@ -209,44 +202,3 @@ def _run_phases(job: Job) -> None:
             "versions": {name: version(name) for name in ("dashnas", "torch", "numpy", "scikit-learn", "optuna")},
         },
     )
-
-
-def _decide_schedule(job: Job) -> Schedule:
-    if job.config.schedule is not None:
-        return job.config.schedule
-    assert job.config.budget_seconds is not None
-    return job.schedule_within(job.config.budget_seconds)
-
-
-def _schedule(job: Job) -> Schedule:
-    """The schedule of the run, decided once; a resumed or repeated run reads it and times nothing."""
-    content = job.session.run.remember("schedule.json", lambda: asdict(_decide_schedule(job)))
-    with damage_named(job.session.run.folder / "schedule.json"):
-        schedule = Schedule(**content)
-    job.use_width(schedule.width)
-    job.settle_micro_batches()
-    width = "" if schedule.width is None else f"width {schedule.width}; "
-    job.session.reporter.message(
-        f"schedule: {width}search {schedule.search_epochs} epochs; tune {schedule.tune_trials} x "
-        f"{schedule.tune_epochs} epochs at most; retrain {schedule.retrain_epochs} epochs"
-    )
-    return schedule
-
-
-def _searched(job: Job, schedule: Schedule) -> tuple[Architecture, float]:
-    run = job.session.run
-    if not (run.folder / "architecture.json").exists():
-        architecture, seconds = job.search(schedule)
-        run.write("search.json", {"seconds": seconds})
-        run.write("architecture.json", architecture.to_json())
-    chosen = Architecture.load(run.folder / "architecture.json")
-    with damage_named(run.folder / "search.json"):
-        return chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"])
-
-
-def _num_parameters(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
-
-
-def _describe_recipe(recipe: Recipe) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in asdict(recipe).items())

@@ -60,6 +60,8 @@ class Phase:
     seed: int
     network_name: str = "network"
     """Phases that train networks of the same name share their micro-batch."""
+    until: int | None = None
+    """Epochs after which it pauses, to be trained further by another call; None is to its end."""
     subsample: float = 1.0
     """Share of the batches that each epoch visits."""
     clip: float | None = None
@@ -88,7 +90,7 @@ class Progress:
 
 
 def train(phase: Phase, session: Session) -> Progress:
-    """Train to the end of the phase, from its last checkpoint if there is one.
+    """Train to the end of the phase, or until it shall pause, from its last checkpoint if there is one.
 
     Raises:
         Interrupted: a stop was requested; the state is saved.
@@ -107,7 +109,8 @@ def train(phase: Phase, session: Session) -> Progress:
         _save(phase, session, progress, started)
 
     with isolated_rng(device), graceful_interrupt() as interrupted:
-        while progress.epoch < phase.epochs and not progress.finished:
+        until = phase.epochs if phase.until is None else min(phase.until, phase.epochs)
+        while progress.epoch < until and not progress.finished:
             model.train()
             order = _order(phase, progress.epoch)
             # Sums stay on the device, so that a step does not wait for the one before.
@@ -125,7 +128,7 @@ def train(phase: Phase, session: Session) -> Progress:
                 if stop:
                     raise Interrupted
             _finish_epoch(phase, session, progress, loss_sum.item() / progress.samples, time.monotonic() - started)
-    progress.finished = True
+    progress.finished = progress.finished or progress.epoch == phase.epochs
     _save(phase, session, progress, started)
     session.reporter.end()
     return progress
@@ -217,10 +220,13 @@ def rate_factor(schedule: LearningRateSchedule, epoch: int, share_of_epoch: floa
 
 
 def sgd(groups: list[dict[str, Any]], momentum: float) -> torch.optim.SGD:
-    """Stochastic gradient descent with Nesterov momentum, knowing each group's start rate."""
+    """Stochastic gradient descent with Nesterov momentum, knowing each group's start rate.
+
+    It is fused: a supernet has many weights, and other forms write all of them down several times in a step.
+    """
     for group in groups:
         group["initial_lr"] = group["lr"]
-    return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0)
+    return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
 def _order(phase: Phase, epoch: int) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ import torch
 from cli.commands import dashnas
 from dashnas.cli import app
 
-COMMANDS = ["fit", "search", "retrain", "show", "predict", "tasks list", "tasks fetch"]
+COMMANDS = ["fit", "search", "retrain", "show", "predict", "tasks list", "tasks fetch", "bench plot"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cli.commands import arrays, assert_refused, dashnas
+from cli.commands import SMALL, arrays, assert_refused, dashnas
 
 
 @pytest.fixture
@@ -95,3 +95,15 @@ def test_only_npz_is_written(finished, data, tmp_path):
 def test_an_unknown_device(finished, data, tmp_path):
     result = dashnas("predict", finished, data, "--out", tmp_path / "pred.npz", "--device", "gpu")
     assert_refused(result, "unknown device 'gpu'")
+
+
+def test_series_of_unequal_length_are_answered_from_a_padded_array_with_their_lengths(new, tmp_path):
+    lengths = np.arange(48) % 9 + 8
+    np.savez(tmp_path / "series.npz", **arrays(), lengths=lengths)
+    assert dashnas("fit", tmp_path / "series.npz", *SMALL, "--out", tmp_path / "run").exit_code == 0
+    pred, x = tmp_path / "pred.npz", arrays()["x"][:2].repeat(2, axis=-1)  # (2, 2, 32)
+    result = dashnas("predict", tmp_path / "run", new(x=x, lengths=[32, 5]), "--out", pred)
+    assert result.exit_code == 0, result.stderr
+    assert np.load(pred)["probability"].shape == (2, 3)
+    message = "x comes without lengths, but the model was trained on series of unequal length"
+    assert_refused(dashnas("predict", tmp_path / "run", new(x=x), "--out", pred, "--force"), message)

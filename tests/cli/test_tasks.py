@@ -140,7 +140,7 @@ class TestTaskInPlaceOfAFile:
         assert self.dry("--task", "toy")["metric"] == "macro_f1"
         assert self.dry("--task", "toy", "--metric", "auroc")["metric"] == "auroc"
         assert self.dry("--task", "toy", "--target", "classes")["metric"] == "macro_f1"
-        assert (tmp_path / "cache" / "tasks" / "1" / "toy.npz").exists()
+        assert list((tmp_path / "cache" / "tasks").glob("*/toy.npz"))
 
     def test_another_target_than_its_own_keeps_its_usual_metric(self):
         assert self.dry("--task", "digits8", "--target", "regression")["metric"] is None  # settled by the target
@@ -211,3 +211,56 @@ class TestFetchOfOfficialTasks:
     def test_a_mirror_is_for_official_tasks(self):
         result = dashnas("tasks", "fetch", "digits8", "--mirror", "http://localhost")
         assert_refused(result, "--mirror is for the official tasks, cifar100, .*; digits8 is none of them")
+
+
+class TestOfficialTasks:
+    @pytest.fixture(autouse=True)
+    def _files(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("DASHNAS_DATA", str(tmp_path / "official"))
+
+    def test_info_says_what_has_to_lie_where(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
+        told = dashnas("tasks", "info", "satellite").stdout
+        assert told.startswith("Satellite: which of 24 land covers")
+        rows = [line.split() for line in told.splitlines()]
+        for row in (
+            "kind classes, 1-D",
+            "samples 800000 training, 100000 validation, 100000 test",
+            "source NAS-Bench-360",
+            "protocols clean, nb360-official, dash-official",
+            "files satellite_train.npy, satellite_test.npy",
+            f"folder {tmp_path / 'official' / 'satellite'}",
+            "DASH 12.28",
+        ):
+            assert row.split() in rows
+
+    def test_a_run_carries_its_protocol_and_is_named_after_the_task(self, tmp_path, monkeypatch):
+        folder = tmp_path / "official" / "ninapro"
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for part, n in (("train", 40), ("val", 20), ("test", 20)):
+            np.save(folder / f"ninapro_{part}.npy", rng.normal(size=(n, 52, 16)))
+            np.save(folder / f"label_{part}.npy", np.arange(n) % 18)
+        monkeypatch.chdir(tmp_path)
+        result = dashnas("fit", "--task", "ninapro", "--protocol", "dash-official", "--plan", "model", "--json", *SMALL)
+        assert result.exit_code == 0, result.stderr
+        summary = json.loads(result.stdout)
+        assert (summary["protocol"], summary["metric"]["name"]) == ("dash-official", "error_pct@batch128")
+        assert summary["scores"]["test"]["also"].keys() == {"error_pct"}
+        assert (tmp_path / "runs" / "ninapro" / "result.json").exists()
+        other = dashnas("fit", "--task", "ninapro", "--plan", "model", *SMALL)
+        assert_refused(other, r"holds a run with other settings: .*protocol \('dash-official' there, 'clean' now\)")
+
+    def test_missing_files_are_said(self):
+        assert_refused(
+            dashnas("fit", "--task", "darcy"), r"darcy needs piececonst_r421_N1024_smooth1\.mat in .*darcy, wh"
+        )
+        assert_refused(
+            dashnas("tasks", "check", "ecg"), r"ecg needs challenge2017\.pkl in .*official/ecg, where there is"
+        )
+
+    def test_the_small_tasks_have_no_official_protocol(self):
+        refused = dashnas("fit", "--task", "digits8", "--protocol", "nb360-official")
+        assert_refused(
+            refused, "the protocol 'nb360-official' repeats how published scores of the ten NAS-Bench-360 tasks"
+        )

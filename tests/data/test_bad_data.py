@@ -271,7 +271,7 @@ def test_targets_that_are_not_finite():
 def test_python_objects():
     refused((inputs(), np.array([{}, None] * 20)), r"y holds Python objects of the types \['NoneType', 'dict'\]")
     refused((inputs(), np.array([b"\xff", b"a"] * 20)), "y holds bytes that are not UTF-8 text")
-    refused({"x": [[1, 2], [3]], "y": Y}, "x is not an array.*rows of equal length")
+    refused((inputs(), [[1, 2], [3]]), "y is not an array.*rows of equal length")
     refused((np.ma.masked_array(inputs(), inputs() > 0), Y), "x is a numpy masked array")
 
 

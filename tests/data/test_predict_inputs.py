@@ -37,15 +37,17 @@ def test_every_source_gives_the_same_inputs(trained, tmp_path):
     for source in sources:
         samples = read(source, trained)
         assert len(samples) == 9
-        assert [len(batch) for batch in samples.batches(4)] == [4, 4, 1]
-        assert torch.equal(torch.cat(list(samples.batches(4))), expected)
+        assert [len(x) for x, _ in samples.batches(4)] == [4, 4, 1]
+        assert torch.equal(torch.cat([x for x, _ in samples.batches(4)]), expected)
 
 
 @pytest.mark.parametrize(("shape", "read_as"), [((4, 12), (1, 12)), ((4, 4, 5), (1, 4, 5))])
 def test_what_the_axes_mean_follows_from_the_model(shape, read_as):
     x = np.random.default_rng(0).random((40, *shape[1:]))
     trained = prepare((x, np.arange(40) % 2), DataConfig(images=len(shape) == 3), seed=0)
-    assert next(read(x[:4], trained).batches(9)).shape == (4, *read_as)
+    batch, lengths = next(read(x[:4], trained).batches(9))
+    assert batch.shape == (4, *read_as)
+    assert lengths is None
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_values_that_are_not_finite_are_refused_or_imputed(trained):
     x[1, 0, 2] = np.nan
     with pytest.raises(DataError, match=r"the first at x\[1, 0, 2\]"):
         read(x, trained)
-    assert next(read(x, trained, impute=True).batches(9))[1, 0, 2] == 0
+    assert next(read(x, trained, impute=True).batches(9))[0][1, 0, 2] == 0
 
 
 def test_no_samples_are_refused(trained):
@@ -81,7 +83,7 @@ def test_a_csv_may_come_with_or_without_targets(tmp_path, header):
     trained = prepare((x, np.arange(40) % 2), DataConfig(), seed=0)
     cells = {"a": "1", "b": "2", "c": "3", "y": "", "other": "no", "group": "g"}
     (tmp_path / "new.csv").write_text(f"{header}\n" + ",".join(cells[name] for name in header.split(",")) + "\n")
-    batch = next(read(tmp_path / "new.csv", trained).batches(9))
+    batch, _ = next(read(tmp_path / "new.csv", trained).batches(9))
     assert torch.equal(batch, trained.normaliser.encode_input(torch.tensor([[[1.0, 2.0, 3.0]]], dtype=torch.float64)))
 
 

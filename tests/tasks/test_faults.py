@@ -70,6 +70,20 @@ def test_every_fault_is_said(arrays, expected):
     assert faults(TOY, arrays) == expected
 
 
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([1, 2, 2, 1], []),
+        ([1, 0, 3, 1], ["lengths has values from 0 to 3, expected 1 to 2"]),
+        ([1, 1.5, 2, 1], ["lengths has the type float64, expected integers"]),
+        (["1", "2", "2", "1"], ["lengths has the type <U1, expected integers"]),
+    ],
+)
+def test_lengths_are_whole_numbers_up_to_that_of_the_inputs(lengths, expected):
+    task = dataclasses.replace(TOY, shapes={**TOY.shapes, "lengths": (4,)})
+    assert faults(task, changed(lengths=np.array(lengths))) == expected
+
+
 @pytest.mark.parametrize("kind", [TargetKind.MULTI_LABEL, TargetKind.DENSE_BINARY])
 def test_labels_that_are_there_or_not_are_0_and_1(kind):
     y = np.array([[0, 1], [1, 1]])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from dashnas.errors import DataError
+from dashnas.tasks.amp import AMINO_ACIDS, encode
 from dashnas.tasks.fits import read_fits_image
 from dashnas.tasks.mnist5k_files import parse_digits
 from dashnas.tasks.sktime_files import parse_ts
 from dashnas.tasks.ucr_files import parse_tsv
-from dashnas.tasks.vowels import resample
 from dashnas.tasks.watch import windows
 
 
@@ -31,14 +31,11 @@ def test_ts_cases_may_differ_in_length():
     assert (first.answer, second.answer) == ("a", "b")
 
 
-def test_resampling_keeps_the_ends_and_is_linear_between():
-    series = np.array([[0.0, 2.0, 0.0], [1.0, 1.0, 4.0]])
-    np.testing.assert_allclose(resample(series, 5), [[0, 1, 2, 1, 0], [1, 1, 1, 2.5, 4]])
-
-
-def test_resampling_to_its_own_length_changes_nothing():
-    series = np.random.default_rng(0).normal(size=(3, 25))
-    np.testing.assert_allclose(resample(series, 25), series, rtol=1e-12)
+def test_a_peptide_has_a_channel_per_amino_acid():
+    x = encode("GAY")
+    assert (x.shape, x.dtype) == ((20, 3), np.float32)
+    assert [AMINO_ACIDS[i] for i in x.argmax(axis=0)] == ["G", "A", "Y"]
+    np.testing.assert_array_equal(x.sum(axis=0), 1)
 
 
 def test_windows_do_not_overlap_and_drop_the_rest():

@@ -152,7 +152,7 @@ class TestTask:
             (
                 "tr.csv",
                 'files,labels,ext\ntr0_0000.wav,"barking",1\n',
-                "has a label 'barking', which the list of labels",
+                "has a label 'barking', which the list of",
             ),
             ("lbl_map.json", '{"a": 0, "b": 1}', "has a label 'label0', which the list of labels lacks"),
             ("lbl_map.json", "[1]", r"lbl_map\.json cannot be read as a map from labels to numbers"),

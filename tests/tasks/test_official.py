@@ -1,6 +1,8 @@
 """The official tasks on tiny files of the official formats: from the file to a score, under every protocol."""
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +11,15 @@ from tiny_official import MAKERS, make
 import tiny
 from dashnas.data import DataConfig, prepare
 from dashnas.data.parts import SealedTest
-from dashnas.data.task_data import PROTOCOLS
+from dashnas.data.task_data import PROTOCOLS, Samples
 from dashnas.errors import ConfigError, DataError, SealedTestError
 from dashnas.metrics import score
 from dashnas.pipeline import fit
 from dashnas.presets import Options, resolve
 from dashnas.protocol_metrics import PROTOCOL_METRICS, find_metric
-from dashnas.tasks import OFFICIAL_TASKS, OfficialSource, task_source
+from dashnas.space import Architecture
+from dashnas.tasks import OFFICIAL_TASKS, OfficialSource, check, fetch, official_folder, task_source
+from dashnas.tasks.registry import OFFICIAL_TASKS as REGISTERED
 
 TEN = ["cifar100", "cosmic", "darcy", "deepsea", "ecg", "fsd50k", "ninapro", "psicov", "satellite", "spherical"]
 RUN = {"epochs": 1, "tune_trials": 1, "width": 2, "kernel_sizes": (3,), "dilations": (1,), "plan": "model"}
@@ -50,7 +54,12 @@ def x_of(part, **more):
     return part.batch(np.arange(len(part)), **more).x.numpy()
 
 
-@pytest.mark.parametrize("name", MAKERS)
+def _slow(name):
+    """Images of 128 and of 512 pixels take more than a few seconds."""
+    return pytest.param(name, marks=pytest.mark.slow) if name in ("cosmic", "psicov") else name
+
+
+@pytest.mark.parametrize("name", [_slow(name) for name in TEN])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_file_becomes_a_score_that_carries_its_protocol(name, protocol, files, monkeypatch):
     """With the test part sealed until all networks are trained."""
@@ -81,7 +90,7 @@ def test_a_file_becomes_a_score_that_carries_its_protocol(name, protocol, files,
         assert summary["metric"]["name"] == OFFICIAL_TASKS[name].metric
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", TEN)
 def test_the_test_part_raises_until_it_is_opened(name, prepared):
     with pytest.raises(SealedTestError, match="the test part is sealed"):
         prepared(name).test.batch([0])
@@ -101,7 +110,7 @@ class TestEveryTask:
 
     def test_a_missing_file_says_what_to_place_where(self, task, data):
         with pytest.raises(DataError, match=rf"{task.name} needs .* in {data}/{task.name}, where there is none; give"):
-            task_source(task.name).read("clean", 0)
+            task_source(task.name).task_data("clean", 0)
 
     @pytest.mark.parametrize("protocol", PROTOCOLS)
     def test_is_read_in_the_shapes_it_declares(self, task, protocol, prepared):
@@ -126,6 +135,7 @@ class TestEveryTask:
 
     def test_validation_samples_are_never_augmented(self, task, prepared):
         part = prepared(task.name).validation
+        assert not part._augmented
         np.testing.assert_array_equal(part.batch([0], seed=5).x, part.batch([0], seed=6).x)
 
     def test_the_same_files_have_the_same_fingerprint(self, task, prepared):
@@ -135,6 +145,24 @@ class TestEveryTask:
 def test_the_data_of_a_task_come_as_they_are(prepared):
     with pytest.raises(ConfigError, match="ninapro comes with its own kind of target and its own division; leave out"):
         prepare(task_source("ninapro"), DataConfig(test_fraction=0.1), seed=0)
+
+
+class TestSourcesOfOnesOwn:
+    """What `prepare` itself looks after, whoever made the source."""
+
+    def source(self, **changes):
+        read = replace(OFFICIAL_TASKS["ninapro"].read(official_folder("ninapro"), "clean", 0), **changes)
+        return OfficialSource(replace(OFFICIAL_TASKS["ninapro"], read=lambda *_: read))
+
+    def test_a_part_without_samples_is_refused(self, prepared):
+        empty = Samples(prepared("ninapro").train._table, np.arange(0))
+        with pytest.raises(DataError, match=r"holds too few samples: none is left for validation \(train 40, valid"):
+            prepare(self.source(validation=empty), DataConfig(), seed=0)
+
+    def test_labels_that_are_no_classes_are_refused(self, prepared):
+        spec = replace(prepared("ninapro").spec, classes=tuple(range(17)), outputs=17)
+        with pytest.raises(DataError, match=r"holds labels that are none of the classes \(0, 1, 2"):
+            prepare(self.source(spec=spec), DataConfig(), seed=0)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS[1:])
@@ -347,10 +375,24 @@ def prepare_task_in(folder, name):
         return prepare_task(name)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+CUT = {
+    "cifar100": "cifar-100-python/train",
+    "cosmic": "npy_train/f435w/10760/2/1_0.npy",
+    "darcy": "piececonst_r421_N1024_smooth1.mat",
+    "deepsea": "deepsea_filtered.npz",
+    "ecg": "challenge2017.pkl",
+    "fsd50k": "chunks/wav/tr0_0000.wav",
+    "ninapro": "ninapro_train.npy",
+    "psicov": "deepcov/features/deepcov3.pkl",
+    "satellite": "satellite_test.npy",
+    "spherical": "s2_cifar100.gz",
+}
+"""A file of each task."""
+
+
+@pytest.mark.parametrize("name", TEN)
 def test_files_that_were_cut_short_are_refused(name, data):
-    folder = make(name, data)
-    path = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    path = make(name, data) / CUT[name]
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=rf"{path.name}.* (damaged|cut short|cannot be read)"):
         prepare_task(name)
@@ -413,6 +455,22 @@ class TestWrongFiles:
             prepare_task("darcy")
 
 
+ARCHITECTURES = Path(__file__).resolve().parents[2] / "examples" / "architectures"
+
+
+@pytest.mark.parametrize(("name", "layers", "first"), [("darcy", 13, "stem"), ("deepsea", 9, "blocks.0.units.0.conv")])
+def test_the_architecture_that_the_paper_prints_trains(name, layers, first, files, monkeypatch):
+    """Shen et al. 2022: the networks of Darcy flow and DeepSEA, here for an epoch at a small width."""
+    monkeypatch.setenv("DASHNAS_DATA", str(files))
+    monkeypatch.setattr("dashnas.evaluate.score", partial(score, resamples=2))
+    printed = Architecture.load(ARCHITECTURES / f"{name}.json")
+    assert (len(printed), next(iter(printed))) == (layers, first)
+    options = Options(epochs=1, tune_trials=1, width=2, threads=1, architecture=printed)
+    summary = fit(task_source(name), options).summary
+    assert summary["architecture"] == printed.to_json()
+    assert np.isfinite(summary["scores"]["test"]["value"])
+
+
 class TestPaperPreset:
     """Table 1.2 of the specification: what DASH's authors set for each task by hand."""
 
@@ -455,6 +513,27 @@ class TestPaperPreset:
         options = Options(preset="paper", batch_size=8, kernel_sizes=(3,), class_weights="balanced")
         config = resolve(options, data.spec, len(data.train), len(data.development), data.paper)
         assert (config.batch_size, config.space.kernel_sizes, config.class_weights) == (8, (3,), "balanced")
+
+
+def test_an_official_task_is_no_single_file(data):
+    with pytest.raises(DataError, match=rf"ecg is no single \.npz file; place its files \(challenge.*\) in {data}/ecg"):
+        fetch("ecg")
+
+
+class TestCheck:
+    def test_files_of_another_size_are_told_with_all_that_is_wrong(self, files, monkeypatch):
+        monkeypatch.setenv("DASHNAS_DATA", str(files))
+        with pytest.raises(
+            DataError,
+            match=r"is not the whole of ninapro: 40 training samples, expected 2638; 10 valid.*; 11 test samples",
+        ):
+            check("ninapro")
+
+    def test_what_is_right_gives_its_folder(self, files, monkeypatch):
+        monkeypatch.setenv("DASHNAS_DATA", str(files))
+        task = replace(OFFICIAL_TASKS["ninapro"], samples={"training": 40, "validation": 10, "test": 11})
+        monkeypatch.setitem(REGISTERED, "ninapro", task)
+        assert check("ninapro") == files / "ninapro"
 
 
 def test_there_are_ten():

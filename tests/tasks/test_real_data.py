@@ -6,7 +6,9 @@ accuracies of the UCR archive's series are those of its summary table.
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from dashnas.data.spec import TargetKind
@@ -69,7 +71,15 @@ SHAPES = {
     },
     "cricketx": {"x": (390, 1, 300), "y": (390,), "x_test": (390, 1, 300), "y_test": (390,)},
     "digits8": {"x": (1797, 1, 8, 8), "y": (1797,)},
-    "vowels": {"x": (270, 12, 25), "y": (270,), "x_test": (370, 12, 25), "y_test": (370,)},
+    "vowels": {
+        "x": (270, 12, 29),
+        "y": (270,),
+        "lengths": (270,),
+        "x_test": (370, 12, 29),
+        "y_test": (370,),
+        "lengths_test": (370,),
+    },
+    "amp": {"x": (5200, 20, 174), "y": (5200,), "lengths": (5200,), "group": (5200,)},
     "darcy16": {
         "x": (1000, 1, 16, 16),
         "y": (1000, 1, 16, 16),
@@ -81,6 +91,7 @@ SHAPES = {
     "mnist1d": {"x": (4000, 1, 40), "y": (4000,), "x_test": (1000, 1, 40), "y_test": (1000,)},
 }
 CLASSES = {
+    "amp": 2,
     "animals28": 10,
     "cricketx": 12,
     "crop": 24,
@@ -185,8 +196,40 @@ def test_cosmic_rays_strike_one_pixel_in_a_hundred_of_the_sky(load):
         assert np.median(x[y == 0]) == pytest.approx(300, abs=3)
 
 
-def test_vowels_nearest_neighbour_accuracy(load):
-    assert round(nearest_neighbour_accuracy(load("vowels")), 3) == 0.951
+def test_vowels_resampled_to_25_frames_have_the_nearest_neighbour_accuracy_of_the_archive(load):
+    arrays = load("vowels")
+    for part in ("", "_test"):
+        arrays[f"x{part}"] = np.array(
+            [
+                [np.interp(np.linspace(0, n - 1, 25), np.arange(n), channel[:n]) for channel in series]
+                for series, n in zip(arrays[f"x{part}"], arrays[f"lengths{part}"], strict=True)
+            ]
+        )
+    assert round(nearest_neighbour_accuracy(arrays), 3) == 0.951
+
+
+def test_vowels_lengths(load):
+    arrays = load("vowels")
+    assert (arrays["lengths"].min(), arrays["lengths"].max()) == (7, 26)
+    assert (arrays["lengths_test"].min(), arrays["lengths_test"].max()) == (7, 29)
+
+
+def test_amp_lengths_letters_classes_and_repeated_sequences(load):
+    arrays = load("amp")
+    lengths, real = arrays["lengths"], np.arange(174) < arrays["lengths"][:, None]
+    assert np.bincount(arrays["y"]).tolist() == [2600, 2600]
+    assert (lengths.min(), lengths.max()) == (7, 174)
+    assert [np.median(lengths[arrays["y"] == label]) for label in (0, 1)] == [37, 29]
+    np.testing.assert_array_equal(arrays["x"].sum(axis=1), real)
+    assert len(np.unique(arrays["group"])) == 4642
+
+
+def test_amp_can_be_told_from_the_composition_of_amino_acids(load):
+    arrays = load("amp")
+    composition = arrays["x"].sum(axis=2) / arrays["lengths"][:, None]
+    model = RandomForestClassifier(200, random_state=0)
+    folds = KFold(5, shuffle=True, random_state=0)  # groups are not kept whole here
+    assert cross_val_score(model, composition, arrays["y"], cv=folds).mean() == pytest.approx(0.900, abs=0.01)
 
 
 def test_tecator_baselines(load):

@@ -1,4 +1,7 @@
-"""The last layer of a network: from features to one answer per sample, or to one per position."""
+"""The last layer of a network: from features to one answer per sample, or to one per position.
+
+All take a mask of real positions (batch, 1, length) beside features of series of unequal length; see `ops.masked`.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,6 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from dashnas.data.spec import DataSpec
+from dashnas.ops.masked import hide_padding, masked_mean
 
 HeadFactory = Callable[[int], nn.Module]
 """Makes the head for a number of features; all heads give logits and keep their weights in `linear`."""
@@ -18,9 +22,10 @@ class PointHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(features, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map (batch, features, *spatial) to (batch, outputs)."""
-        return self.linear(x.flatten(start_dim=2).mean(dim=-1))  # type: ignore[no-any-return]
+        mean = x.flatten(start_dim=2).mean(dim=-1) if mask is None else masked_mean(x, mask)
+        return self.linear(mean)  # type: ignore[no-any-return]
 
 
 class DenseHead(nn.Module):
@@ -31,9 +36,9 @@ class DenseHead(nn.Module):
         # Not a 1x1 convolution, which the search would list and a point head would have to name otherwise.
         self.linear = nn.Linear(features, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, features, *spatial) to (batch, outputs, *spatial)."""
-        return self.linear(x.movedim(1, -1)).movedim(-1, 1)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (batch, features, *spatial) to (batch, outputs, *spatial), zeros at padding."""
+        return hide_padding(self.linear(x.movedim(1, -1)).movedim(-1, 1), mask)
 
 
 class LastStepHead(nn.Module):
@@ -43,9 +48,12 @@ class LastStepHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(features, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map (batch, features, length) to (batch, outputs)."""
-        return self.linear(x[..., -1])  # type: ignore[no-any-return]
+        if mask is None:
+            return self.linear(x[..., -1])  # type: ignore[no-any-return]
+        last = mask.sum(dim=-1, keepdim=True) - 1  # (batch, 1, 1)
+        return self.linear(x.take_along_dim(last, dim=-1)[..., 0])  # type: ignore[no-any-return]
 
 
 def head_for(spec: DataSpec, *, last_step: bool = False) -> HeadFactory:

@@ -8,6 +8,7 @@ from torch import nn
 
 from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError, unknown_name
+from dashnas.lengths import refuse_lengths
 
 _DATA_OF = {1: "1-D data (signals)", 2: "2-D data (images, fields)"}
 
@@ -89,8 +90,8 @@ def build_backbone(
     """Make a backbone for a data set, untrained.
 
     It takes (batch, channels, *spatial) and gives logits: (batch, outputs), or (batch, outputs, *spatial) for
-    dense targets. Names of layers are the same at every width, for dense and point targets, and in search and
-    retraining.
+    dense targets; of series of unequal length it takes their lengths, (batch,), too. Names of layers are the same at
+    every width, for dense and point targets, and in search and retraining.
 
     Args:
         name: "wrn" or "convnext" for 2-D; "resnet1d" or "tcn" for 1-D; None takes `default_backbone`.
@@ -105,7 +106,8 @@ def build_backbone(
             plain convolutions in place of causal ones. Without `official` the two are one network.
 
     Raises:
-        ConfigError: an unknown name, a backbone for data of another dimension, or a bad width or dropout.
+        ConfigError: an unknown name, a backbone for data of another dimension or for series of one length only, or a
+            bad width or dropout.
     """
     if name is None:
         name = default_backbone(spec)
@@ -124,4 +126,7 @@ def build_backbone(
         raise ConfigError(f"width must be at least 1, got {width}; the default of {name!r} is {backbone.default_width}")
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout must be a probability below 1, got {dropout}; 0 drops nothing")
-    return backbone.build(spec, width=width, dropout=dropout, official=official, for_search=for_search)
+    network = backbone.build(spec, width=width, dropout=dropout, official=official, for_search=for_search)
+    if spec.unequal_lengths:
+        refuse_lengths(network)
+    return network

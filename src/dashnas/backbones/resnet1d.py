@@ -17,6 +17,7 @@ from dashnas.backbones.heads import HeadFactory, head_for
 from dashnas.backbones.registry import register_backbone
 from dashnas.data.spec import DataSpec
 from dashnas.ops.causal import CausalConv1d
+from dashnas.ops.masked import MaskedBatchNorm1d, hide_padding, real_positions
 
 KERNEL_SIZES = (8, 5, 3)
 """Of the three convolutions of each block."""
@@ -45,11 +46,23 @@ class ConvUnit(nn.Module):
             _take_warning_of_even_kernels()
             self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, padding="same")
         self.dropout = nn.Dropout(dropout)
-        self.norm = nn.BatchNorm1d(out_channels)
+        self.norm = MaskedBatchNorm1d(out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map (batch, in_channels, length) to (batch, out_channels, length)."""
-        return self.norm(self.dropout(self.conv(x)))  # type: ignore[no-any-return]
+        return self.norm(self.dropout(self.conv(hide_padding(x, mask))), mask)  # type: ignore[no-any-return]
+
+
+class Projection(nn.Sequential):
+    """The shortcut where channels change: a 1x1 convolution and normalisation."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Conv1d(in_channels, out_channels, kernel_size=1), MaskedBatchNorm1d(out_channels))
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (batch, in_channels, length) to (batch, out_channels, length)."""
+        conv, norm = self
+        return norm(conv(hide_padding(input, mask)), mask)  # type: ignore[no-any-return]
 
 
 class ResidualBlock1d(nn.Module):
@@ -74,24 +87,16 @@ class ResidualBlock1d(nn.Module):
             for (before, after), kernel_size in zip(pairwise(channels), KERNEL_SIZES, strict=True)
         )
         self.late_shortcut = late_shortcut
-        self.shortcut: nn.Module | None
-        if in_channels != out_channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv1d(in_channels, out_channels, kernel_size=1), nn.BatchNorm1d(out_channels)
-            )
-        else:
-            self.shortcut = None if late_shortcut else nn.Identity()
+        self.shortcut = Projection(in_channels, out_channels) if in_channels != out_channels else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map (batch, in_channels, length) to (batch, out_channels, length)."""
-        y = self.units[0](x)
+        y = self.units[0](x, mask)
         for unit in self.units[1:]:
-            y = unit(F.relu(y))
-        if self.shortcut is None:
-            return F.relu(y)
+            y = unit(F.relu(y), mask)
         if self.late_shortcut:
-            return F.relu(y) + self.shortcut(x)  # type: ignore[no-any-return]
-        return F.relu(y + self.shortcut(x))
+            return F.relu(y) if self.shortcut is None else F.relu(y) + self.shortcut(x, mask)
+        return F.relu(y + (x if self.shortcut is None else self.shortcut(x, mask)))
 
 
 class ResNet1d(nn.Module):
@@ -131,9 +136,17 @@ class ResNet1d(nn.Module):
         )
         self.head = head(channels[-1])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, in_channels, length) to logits, in the shape of the head."""
-        return self.head(self.blocks(x))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Map (batch, in_channels, length) to logits, in the shape of the head.
+
+        Args:
+            x: the signals.
+            lengths: (batch,), how many positions of each are real, the others being padding; None where all are.
+        """
+        mask = None if lengths is None else real_positions(lengths, x.shape[-1])
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.head(x, mask)  # type: ignore[no-any-return]
 
 
 @cache

@@ -16,6 +16,7 @@ from dashnas.backbones.heads import HeadFactory, head_for
 from dashnas.backbones.registry import register_backbone
 from dashnas.data.spec import DataSpec
 from dashnas.ops.causal import WeightNormCausalConv1d
+from dashnas.ops.masked import MaskedBatchNorm1d, hide_padding, real_positions
 
 KERNEL_SIZE = 7
 NUM_BLOCKS = 8
@@ -52,18 +53,19 @@ class TemporalBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, dilation: int, dropout: float, causal: bool) -> None:
         super().__init__()
         self.conv1 = _convolution(in_channels, out_channels, dilation, causal=causal)
-        self.norm1 = nn.BatchNorm1d(out_channels)
+        self.norm1 = MaskedBatchNorm1d(out_channels)
         self.conv2 = _convolution(out_channels, out_channels, dilation, causal=causal)
-        self.norm2 = nn.BatchNorm1d(out_channels)
+        self.norm2 = MaskedBatchNorm1d(out_channels)
         self.dropout = nn.Dropout(dropout)
         self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:
             self.shortcut = nn.Conv1d(in_channels, out_channels, kernel_size=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map (batch, in_channels, length) to (batch, out_channels, length)."""
-        y = self.dropout(F.relu(self.norm1(self.conv1(x))))
-        y = self.dropout(F.relu(self.norm2(self.conv2(y))))
+        x = hide_padding(x, mask)
+        y = self.dropout(F.relu(self.norm1(self.conv1(x), mask)))
+        y = self.dropout(F.relu(self.norm2(self.conv2(hide_padding(y, mask)), mask)))
         return F.relu(y + self.shortcut(x))
 
 
@@ -102,15 +104,23 @@ class TCN(nn.Module):
                 for (before, after), dilation in zip(pairwise(channels), dilations, strict=True)
             )
         )
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = MaskedBatchNorm1d(width)
         self.head = head(width)
         shortcut = self.blocks[0].shortcut
         if shortcut_std is not None and isinstance(shortcut, nn.Conv1d):
             nn.init.normal_(shortcut.weight, std=shortcut_std)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, in_channels, length) to logits, in the shape of the head."""
-        return self.head(self.norm(self.blocks(x)))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Map (batch, in_channels, length) to logits, in the shape of the head.
+
+        Args:
+            x: the signals.
+            lengths: (batch,), how many positions of each are real, the others being padding; None where all are.
+        """
+        mask = None if lengths is None else real_positions(lengths, x.shape[-1])
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.head(self.norm(x, mask), mask)  # type: ignore[no-any-return]
 
 
 def _convolution(in_channels: int, out_channels: int, dilation: int, *, causal: bool) -> nn.Conv1d:

@@ -2,6 +2,7 @@
 
 import typer
 
+from dashnas.cli.bench import bench
 from dashnas.cli.exits import ExitCodes
 from dashnas.cli.fit import fit
 from dashnas.cli.predict import predict
@@ -21,6 +22,7 @@ app = typer.Typer(
 for command in (fit, search, retrain, show, predict):
     app.command()(command)
 app.add_typer(tasks, name="tasks")
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ USERS = 2
 STOPPED = 130
 """Ctrl-C, as shells report it."""
 
-_GOES_ON = ("fit", "search", "retrain", "tasks")
+_GOES_ON = ("bench", "fit", "search", "retrain", "tasks")
 
 _OF_THE_MACHINE = (errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ENOSPC, errno.EPERM, errno.EROFS)
 """Failures of files and disks that are nobody's bug."""

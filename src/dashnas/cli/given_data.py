@@ -11,16 +11,10 @@ if TYPE_CHECKING:
 def given_data(data: Path | None, task: str | None, options: "Options") -> tuple["Path | OfficialSource", "Options"]:
     """What DATA or --task means, and the options with the task's metric if none was asked for.
 
-    The file of a small task is fetched into the cache. The metric of an official one is that of the protocol, and is
-    left to it. With a --target other than the task's own kind, the metric is
-    left to that.
-
     Raises:
         ConfigError: both or neither are given, or no task has this name.
         DataError: the task's data cannot be had.
     """
-    from dataclasses import replace
-
     from dashnas.errors import ConfigError
 
     if task is None:
@@ -29,11 +23,6 @@ def given_data(data: Path | None, task: str | None, options: "Options") -> tuple
         return data, options
     if data is not None:
         raise ConfigError(f"give either a file or a task, not both; got {data} and --task {task}")
-    from dashnas import tasks  # which imports what makes each of them, and is not for those with a file
+    from dashnas.known_task import known_task  # which imports what makes each task, and is not for those with a file
 
-    known = tasks.get_task(task)
-    if isinstance(known, tasks.OfficialTask):
-        return tasks.OfficialSource(known), options
-    if options.metric is None and options.data.target in (None, known.kind):
-        options = replace(options, metric=known.metric)
-    return tasks.task_source(task), options
+    return known_task(task, options)

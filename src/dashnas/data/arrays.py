@@ -12,7 +12,7 @@ from dashnas.errors import DataError
 
 SUFFIXES = {"train": "", "validation": "_val", "test": "_test"}
 """How the arrays of each part are called: `x`, `x_val`, `x_test`."""
-ROLES = ("x", "y", "mask", "group")
+ROLES = ("x", "y", "mask", "group", "lengths")
 """Arrays with a meaning of their own; all others travel with the samples as fields."""
 _KNOWN = tuple(role + suffix for suffix in SUFFIXES.values() for role in ROLES)
 
@@ -74,7 +74,7 @@ def tables_from_arrays(
     """Sort arrays by name into the parts train, validation and test.
 
     Args:
-        arrays: `x`, `y`, and optionally `mask`, `group` and further fields, and the same ending in
+        arrays: `x`, `y`, and optionally `mask`, `group`, `lengths` and further fields, and the same ending in
             `_val` and `_test` for given parts.
         origin: where they come from, for messages.
         targets: whether `y` must be there.
@@ -147,7 +147,7 @@ def _name_warnings(arrays: Mapping[str, Array], used: set[str]) -> list[str]:
     for name, array in arrays.items():
         if name in _KNOWN:
             continue
-        near = difflib.get_close_matches(name.lower(), _KNOWN, n=1, cutoff=0.75)
+        near = difflib.get_close_matches(name.lower(), _KNOWN, n=1, cutoff=0.8)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         if name not in used:
             warnings.append(f"array {name!r} {array.shape} has no row per sample and is left out{hint}")

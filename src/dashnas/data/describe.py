@@ -7,6 +7,7 @@ from dashnas.data.checks import counted_share
 from dashnas.data.inputs import Layout
 from dashnas.data.kinds import KindReading
 from dashnas.data.parts import Part
+from dashnas.data.series import describe_lengths
 from dashnas.data.spec import DataSpec
 from dashnas.data.tables import Table
 
@@ -31,6 +32,8 @@ def describe(
         f"x: {train.shape('x')} {train.dtype('x')}, read as {len(train)} samples of {layout}",
         f"y: {train.shape('y')} {train.dtype('y')}, read as {kind.kind.value}, because {kind.why}",
     ]
+    if spec.unequal_lengths:
+        lines.append(describe_lengths(tables.values()))
     if spec.classes is not None:
         names = ", ".join(map(_shown, spec.classes[:10])) + (", ..." if len(spec.classes) > 10 else "")
         lines.append(f"classes: {len(spec.classes)} ({names})")

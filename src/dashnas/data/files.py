@@ -97,9 +97,12 @@ def _not_npy(path: Path) -> DataError:
 
 
 def _pickled(path: Path, name: str) -> DataError:
+    mend = f"or labels as {name}.astype(str)"
+    if name.startswith("x"):
+        mend = "series of unequal length as one padded array, with their lengths beside it as an array `lengths`"
     return DataError(
         f"{name} in {path} holds pickled Python objects, which are never loaded because they can run code; "
-        f"save plain numbers, or labels as {name}.astype(str)"
+        f"save plain numbers, {mend}"
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from dashnas.data.normalise import Normaliser
+from dashnas.data.series import real_positions
 from dashnas.data.spec import DataSpec
 from dashnas.data.split import Indices
 from dashnas.data.statistics import Floats, Moments
@@ -18,7 +19,7 @@ def fit_normaliser(table: Table, rows: Indices, spec: DataSpec, *, impute: bool)
         table: where the samples are.
         rows: the training samples.
         spec: what they are.
-        impute: whether inputs may hold NaN and infinity, which are then left out here.
+        impute: whether inputs may hold NaN and infinity, which are then left out here, as padding always is.
 
     Returns:
         The normaliser, and warnings about what is constant.
@@ -27,9 +28,14 @@ def fit_normaliser(table: Table, rows: Indices, spec: DataSpec, *, impute: bool)
         DataError: nothing varies, or a channel has no finite value, or values are too large for their square.
     """
     inputs = Moments(spec.channels)
-    for _, piece in chunks(table, ["x"], rows):
+    names = ["x", "lengths"] if spec.unequal_lengths else ["x"]
+    for _, piece in chunks(table, names, rows):
         x = piece["x"].reshape(len(piece["x"]), spec.channels, *spec.spatial_shape)
-        inputs.add(x, np.isfinite(x) if impute and x.dtype.kind == "f" else None)
+        counts = np.isfinite(x) if impute and x.dtype.kind == "f" else None
+        if spec.unequal_lengths:
+            real = real_positions(piece["lengths"], x.shape[-1])[:, None]
+            counts = real if counts is None else counts & real
+        inputs.add(x, counts)
     if len(empty := np.flatnonzero(inputs.count == 0)):
         raise DataError(f"channel {empty[0]} of x has no finite value in the training part; take it out")
     _check_range(inputs, "x")

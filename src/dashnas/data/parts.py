@@ -1,13 +1,14 @@
 """Parts of a data set, which give batches; and the test part, which is sealed until the final evaluation."""
 
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dashnas.data.draws import DrawingTable
 from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import Batch, DataSpec, TargetKind
 from dashnas.data.tables import Array, Table
@@ -29,14 +30,16 @@ class Part:
         normaliser: Normaliser,
         *,
         impute: bool = False,
+        augmented: bool = False,
     ) -> None:
         self.spec = spec
         self.normaliser = normaliser
         self._table = table
         self._rows = rows
         self._impute = impute
+        self._augmented = augmented
         self._masked = "mask" in table.names
-        self._fields = tuple(name for name in table.names if name not in ("x", "y", "mask"))
+        self._fields = tuple(name for name in table.names if name not in ("x", "y", "mask", "lengths"))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -52,10 +55,11 @@ class Part:
         Args:
             indices: positions in this part, shape (batch,).
             device: where the tensors are wanted.
-            seed: to train on them: of all that is drawn where the data are augmented, for each sample on its own, so
-                that a sample is the same whatever stands beside it. None gives them as they are scored.
+            seed: of all that is drawn where the part is augmented, for each sample on its own, so that a sample is the
+                same whatever stands beside it. None gives them as they are scored.
         """
-        names = ["x", "y", *(["mask"] if self._masked else []), *self._fields]
+        special = ["mask"] * self._masked + ["lengths"] * self.spec.unequal_lengths
+        names = ["x", "y", *special, *self._fields]
         columns = self._columns(self._rows[np.asarray(indices, np.int64)], names, seed)
         mask = columns["mask"].astype(bool) if self._masked else None
         return Batch(
@@ -63,6 +67,7 @@ class Part:
             y=self._encode_targets(columns["y"], mask).to(device),
             mask=None if mask is None else torch.from_numpy(mask).to(device),
             fields={name: columns[name] for name in self._fields},
+            lengths=torch.from_numpy(columns["lengths"]).to(device) if self.spec.unequal_lengths else None,
         )
 
     def batches(self, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
@@ -107,15 +112,13 @@ class Part:
     def subset(self, indices: npt.ArrayLike) -> "Part":
         """The samples at these positions of this part, as a part."""
         rows = self._rows[np.asarray(indices, np.int64)]
-        return Part(self._table, rows, self.spec, self.normaliser, impute=self._impute)
+        return Part(self._table, rows, self.spec, self.normaliser, impute=self._impute, augmented=self._augmented)
 
     def _columns(self, rows: npt.NDArray[np.int64], names: Sequence[str], seed: int | None) -> dict[str, Array]:
-        draw = getattr(self._table, "draw", None)  # of a DrawingTable
-        if seed is None or draw is None:
+        if seed is None or not self._augmented:
             return self._table.take(rows, names)
         generators = [np.random.default_rng(derive_seed(seed, "draw", int(row))) for row in rows]
-        drawn: dict[str, Array] = draw(rows, names, generators)
-        return drawn
+        return cast(DrawingTable, self._table).draw(rows, names, generators)
 
     def _encode_targets(self, y: Array, mask: Array | None) -> Tensor:
         shaped = torch.from_numpy(shape_targets(y, mask, self.spec))
@@ -173,6 +176,7 @@ def encode_inputs(
     """
     if x.dtype.name not in _TORCH_TYPES or not x.dtype.isnative:
         x = x.astype(np.float64)
-    tensor = torch.from_numpy(x).to(device).reshape(len(x), spec.channels, *spec.spatial_shape)
+    spatial = x.shape[-spec.spatial_dims :]  # series may be longer than those of the training
+    tensor = torch.from_numpy(x).to(device).reshape(len(x), spec.channels, *spatial)
     encoded = normaliser.encode_input(tensor)
     return torch.where(torch.isfinite(encoded), encoded, 0.0) if impute else encoded

@@ -24,6 +24,7 @@ from dashnas.data.inputs import Layout, check_finite, check_same_layout, layout_
 from dashnas.data.kinds import KindReading, kind_near_misses, read_kind
 from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
+from dashnas.data.series import read_lengths
 from dashnas.data.source import read_source
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.data.split import Indices
@@ -68,8 +69,8 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
 
     Args:
         source: a path to an `.npz` or `.csv` file, to a folder of `.npy` files or to one with a folder of images per
-            class; a dict of arrays; a pair (x, y) of arrays or tensors; a torch Dataset, or a dict of Datasets by part;
-            a task's own source.
+            class; a dict of arrays; a pair (x, y) of arrays or tensors, x a list of them where series are of unequal
+            length; a torch Dataset, or a dict of Datasets by part; a task's own source.
         config: what cannot be seen in the arrays.
         seed: decides the split where parts are not given; the same seed gives the same one.
         protocol: the rules that a task's own source is read under.
@@ -85,15 +86,16 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
                 f"{source.name} comes with its own kind of target and its own division; leave out the options that "
                 "say how data are read and divided"
             )
-        return _prepare_task(source.read(protocol, seed))
+        return _prepare_task(source.task_data(protocol, seed))
     if protocol != CLEAN:
         raise ConfigError(
             f"the protocol {protocol!r} repeats how published scores of the ten NAS-Bench-360 tasks were made; "
             f"no such scores exist for these data, which are scored under {CLEAN!r}"
         )
     read = read_source(source, images=ImageConfig(size=config.image_size, augment=config.augment))
-    tables = read.tables
-    layout = _check_inputs(tables, config)
+    layouts = _read_layouts(read.tables, config)
+    tables, unequal_lengths = read_lengths(read.tables, layouts, config.target)
+    layout = _common_layout(_read_layouts(tables, config))
     replaced = sum(check_finite(t, "x" + SUFFIXES[p], impute=config.impute) for p, t in tables.items())
     check_same_targets(tables)
     has_mask = any("mask" in table.names for table in tables.values())
@@ -105,7 +107,7 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
             f"there is a mask, but y is {kind.kind.value} ({kind.why}), which has no masked positions; "
             "expected a target per position: take the mask out, or rename it to let it travel along"
         )
-    spec, warnings = _check_targets(tables, layout, kind)
+    spec, warnings = _check_targets(tables, layout, kind, unequal_lengths=unequal_lengths)
     warnings = [*read.warnings, *layout_near_misses(tables["train"].shape("x"), layout), *warnings]
     warnings += check_groups(tables)
     rows, how = divide(tables, spec, config, seed)
@@ -127,7 +129,7 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
         test=SealedTest(own["test"]) if "test" in own else None,
         reading=describe(read.origin, tables, layout, kind, spec, own, how, replaced),
         warnings=(*warnings, *constant),
-        fingerprint=fingerprint(tables),
+        fingerprint=fingerprint(read.tables),
     )
 
 
@@ -140,10 +142,13 @@ def _prepare_task(data: TaskData) -> PreparedData:
         scored = name in ("validation", "test") and data.scored_spec is not None
         spec = data.scored_spec if scored else data.spec
         assert spec is not None
-        return Part(*given[name], spec, data.normaliser)
+        augmented = name in ("train", "final") and hasattr(given[name].table, "draw")
+        return Part(*given[name], spec, data.normaliser, augmented=augmented)
 
     if small := [name for name, samples in given.items() if not len(samples.rows)]:
         raise DataError(f"{data.origin} holds too few samples: none is left for {', '.join(small)} ({sizes})")
+    if data.spec.classes is not None and any((part(name).targets() < 0).any() for name in given):
+        raise DataError(f"{data.origin} holds labels that are none of the classes {data.spec.classes}")
     return PreparedData(
         spec=data.spec,
         normaliser=data.normaliser,
@@ -165,7 +170,7 @@ def _distinct(tables: Mapping[str, Table]) -> dict[str, Table]:
     return dict({id(table): (name, table) for name, table in tables.items()}.values())
 
 
-def _check_inputs(tables: Mapping[str, Table], config: DataConfig) -> Layout:
+def _read_layouts(tables: Mapping[str, Table], config: DataConfig) -> dict[str, Layout]:
     for part, table in tables.items():
         least = 2 if part == "train" else 1
         if len(table) < least:
@@ -174,14 +179,18 @@ def _check_inputs(tables: Mapping[str, Table], config: DataConfig) -> Layout:
                 f"x{SUFFIXES[part]} holds {found}, shape {table.shape('x')}; expected a row per sample, "
                 f"at least {least}"
             )
-    layout = read_layout(tables["train"], "x", images=config.images)
-    for part, table in tables.items():
-        key = "x" + SUFFIXES[part]
-        check_same_layout(layout, read_layout(table, key, images=config.images), key)
-    return layout
+    return {part: read_layout(table, "x" + SUFFIXES[part], images=config.images) for part, table in tables.items()}
 
 
-def _check_targets(tables: Mapping[str, Table], layout: Layout, kind: KindReading) -> tuple[DataSpec, list[str]]:
+def _common_layout(layouts: Mapping[str, Layout]) -> Layout:
+    for part, layout in layouts.items():
+        check_same_layout(layouts["train"], layout, "x" + SUFFIXES[part])
+    return layouts["train"]
+
+
+def _check_targets(
+    tables: Mapping[str, Table], layout: Layout, kind: KindReading, *, unequal_lengths: bool
+) -> tuple[DataSpec, list[str]]:
     classes = None
     if kind.kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
         classes = class_names(check_classes(tables, kind.kind))
@@ -191,6 +200,7 @@ def _check_targets(tables: Mapping[str, Table], layout: Layout, kind: KindReadin
         target_kind=kind.kind,
         outputs=kind.outputs if classes is None else len(classes),
         classes=classes,
+        unequal_lengths=unequal_lengths,
     )
     warnings = kind_near_misses(tables["train"], spec)
     if kind.kind.is_regression:

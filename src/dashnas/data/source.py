@@ -11,6 +11,7 @@ from dashnas.data.arrays import SUFFIXES, tables_from_arrays
 from dashnas.data.csv_table import read_csv
 from dashnas.data.files import read_folder, read_npy, read_npz
 from dashnas.data.image_folder import ImageConfig, is_image_folder, read_image_folder
+from dashnas.data.ragged import pad_lists
 from dashnas.data.spec import DataSpec
 from dashnas.data.tables import Table
 from dashnas.data.torch_dataset import table_from_dataset
@@ -52,11 +53,11 @@ def read_source(source: Any, *, trained: DataSpec | None = None, images: ImageCo
         table = table_from_dataset(source, "the dataset", targets=trained is None)
         return Source({"train": table}, "the dataset")
     if isinstance(source, Mapping):
-        return _from_mapping(source, targets=trained is None)
+        return _from_mapping(source, trained)
     if isinstance(source, tuple) and len(source) == 2:
-        return _from_mapping({"x": source[0], "y": source[1]}, targets=trained is None)
-    if trained is not None and hasattr(source, "shape"):
-        return _from_mapping({"x": source}, targets=False)
+        return _from_mapping({"x": source[0], "y": source[1]}, trained)
+    if trained is not None and (hasattr(source, "shape") or isinstance(source, list)):
+        return _from_mapping({"x": source}, trained)
     raise DataError(
         f"cannot read data from {type(source).__name__}; expected a path, a dict of arrays, "
         "a pair (x, y) or a torch Dataset"
@@ -102,10 +103,12 @@ def _from_path(path: Path, trained: DataSpec | None, images: ImageConfig) -> Sou
     return Source(tables, str(path), tuple(warnings))
 
 
-def _from_mapping(mapping: Mapping[Any, Any], *, targets: bool) -> Source:
+def _from_mapping(mapping: Mapping[Any, Any], trained: DataSpec | None) -> Source:
+    targets = trained is None
     if mapping and all(isinstance(value, Dataset) for value in mapping.values()):
         return _from_datasets(mapping, targets=targets)
-    tables, warnings = tables_from_arrays(mapping, "the arrays given", targets=targets)
+    arrays = pad_lists(mapping, always=trained is not None and trained.unequal_lengths)
+    tables, warnings = tables_from_arrays(arrays, "the arrays given", targets=targets)
     return Source(tables, "the arrays given", tuple(warnings))
 
 

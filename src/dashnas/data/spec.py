@@ -36,13 +36,15 @@ class DataSpec:
     channels: int
     """Input channels."""
     spatial_shape: tuple[int, ...]
-    """(length,) or (height, width), in samples."""
+    """(length,) or (height, width), in samples; of series of unequal length that of the longest."""
     target_kind: TargetKind
     """What is predicted."""
     outputs: int
     """Output channels of the network: classes, labels, values, or 1 for a binary map."""
     classes: tuple[str | int, ...] | None = None
     """The user's own names of the classes, in the order of the network's outputs; None without classes."""
+    unequal_lengths: bool = False
+    """Whether samples are series of a length of their own, with padding behind them."""
 
     @property
     def spatial_dims(self) -> int:
@@ -63,6 +65,7 @@ class DataSpec:
             target_kind=TargetKind(content["target_kind"]),
             outputs=content["outputs"],
             classes=None if classes is None else tuple(classes),
+            unequal_lengths=content.get("unequal_lengths", False),
         )
 
 
@@ -76,9 +79,11 @@ class Batch(NamedTuple):
             dense-regression (batch, outputs, *spatial) float32, normalised.
         mask: (batch, *spatial) bool, True where a dense target counts; None when every position counts.
         fields: further values that travel with the samples, as the user named them.
+        lengths: (batch,) int64, positions of each series before its padding; None where there is no padding.
     """
 
     x: Tensor
     y: Tensor
     mask: Tensor | None
     fields: dict[str, np.ndarray]
+    lengths: Tensor | None = None

@@ -98,7 +98,7 @@ class TaskSource(Protocol):
     def name(self) -> str:
         """Of the task."""
 
-    def read(self, protocol: str, seed: int) -> TaskData:
+    def task_data(self, protocol: str, seed: int) -> TaskData:
         """Find and divide the data.
 
         Args:

@@ -1,1 +1,15 @@
-"""Methods that are compared with each other, behind one interface."""
+"""Methods that learn a task within a budget, behind one interface: DASH and everything that it is compared with."""
+
+from dashnas.methods.method import Fitted, Method, NetworkModel, Predictor, TaskData
+from dashnas.methods.registry import METHODS, get_method, register_method
+
+__all__ = [
+    "METHODS",
+    "Fitted",
+    "Method",
+    "NetworkModel",
+    "Predictor",
+    "TaskData",
+    "get_method",
+    "register_method",
+]

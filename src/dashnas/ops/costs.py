@@ -103,8 +103,8 @@ def _merging(load: Load) -> float:
 def _dft(load: Load) -> float:
     shape, period = load.geometry.output_shape(load.map_shape), smallest_period(load.geometry, load.map_shape)
     if len(period) == 2:
-        frequencies = (period[0] // 2 + 1) * period[1]
-        return _spectral(load, frequencies, _in_two_steps(shape, period), lambda taps: _in_two_steps(taps, period))
+        frequencies = 2 * math.prod(n // 2 + 1 for n in period)
+        return _spectral(load, frequencies, _by_axes(shape, period), lambda taps: _by_axes(taps, period))
     if period[0] <= SHORT_SIGNAL:
         frequencies = period[0] // 2 + 1
         return _spectral(
@@ -139,6 +139,12 @@ def _spectral(load: Load, frequencies: int, of_map: float, of_kernel: Callable[[
 
 def _in_one_step(places: int, frequencies: int) -> float:
     return 2.0 * frequencies * places
+
+
+def _by_axes(places: tuple[int, ...], period: tuple[int, ...]) -> float:
+    inner, last = (2 * (n // 2 + 1) for n in period)
+    sums_and_differences = 3 * TOUCH * last * inner
+    return last * places[0] * (places[1] + inner) + sums_and_differences
 
 
 def _in_two_steps(places: tuple[int, ...], period: tuple[int, ...]) -> float:

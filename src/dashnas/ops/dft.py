@@ -73,6 +73,73 @@ class OneStep:
         return begun.t()
 
 
+class Separable:
+    """A transform of images: real products along each axis, then sums and differences.
+
+    A real signal has a cosine and a sine sum at each frequency, c + is. Along two axes these are four real numbers, and
+    they tell the transform at two frequencies: c s' + s c' and the like, with either sign. Complex products along one
+    axis would multiply twice as much.
+
+    Rows are frequencies of the last axis; a row has those of the other axis, in the parts of two signs.
+
+    Args:
+        turns: per axis, (num_frequencies, positions), as shares of a turn.
+        counts: per axis, (num_frequencies,), what a frequency counts in synthesis.
+        dtype: of the values.
+        device: of the values.
+    """
+
+    def __init__(
+        self,
+        turns: Sequence[NDArray[np.float64]],
+        counts: Sequence[NDArray[np.float64]],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        inner, last = (_cosines_and_sines(axis) for axis in turns)  # (num_frequencies, 2, positions)
+        weights, last_weights = (count[:, None, None] for count in counts)
+        self.num_rows, self.row_length = len(last), 2 * len(inner)
+        self._last = _tensor(_flat(last), dtype, device)
+        self._last_back = _tensor(_flat(last * last_weights).T, dtype, device)
+        # What cosines along the last axis are multiplied by, and what sines are.
+        matrices = np.stack([_flat(inner), _flat(np.stack([inner[:, 1], -inner[:, 0]], axis=1))])
+        # Each frequency has its number in both signs' parts, so that it would count twice.
+        back = matrices * np.tile(_flat(weights.repeat(2, axis=1)) / 2, (2, 1, 1))
+        self._inner, self._inner_back = _tensor(matrices, dtype, device), _tensor(back.swapaxes(1, 2), dtype, device)
+
+    def begin(self, values: Tensor) -> Tensor:
+        """Sums along the last axis of values (columns, positions): (2 * num_rows, inner positions, columns)."""
+        planes = values.t().view(-1, self._last.shape[1], len(values))  # (inner positions, last positions, columns)
+        return torch.bmm(self._last.expand(len(planes), -1, -1), planes).transpose(0, 1)
+
+    def analyse(self, begun: Tensor, part: slice) -> Tensor:
+        """Some rows of the spectrum, in each the frequencies of both signs: (frequencies, 2, columns)."""
+        rows = begun[2 * part.start : 2 * part.stop]
+        spectrum = torch.bmm(_repeated(self._inner, len(rows) // 2), rows)
+        difference, total = spectrum.view(-1, 2, *spectrum.shape[1:]).unbind(1)
+        difference.sub_(total)
+        torch.add(difference, total, alpha=2, out=total)
+        return spectrum.view(-1, 2, spectrum.shape[-1])
+
+    def begin_synthesis(self, columns: int) -> Tensor:
+        """Room for what `begin` returns; each part writes its own."""
+        return self._last.new_empty(2 * self.num_rows, self._inner.shape[2], columns)
+
+    def synthesise(self, begun: Tensor, spectrum: Tensor, part: slice) -> None:
+        """Take the inner sums of some rows back; the spectrum is used as room to work."""
+        sums = spectrum.view(-1, self.row_length, spectrum.shape[-1])
+        difference, total = sums.view(-1, 2, *sums.shape[1:]).unbind(1)
+        total.sub_(difference)
+        torch.add(total, difference, alpha=2, out=difference)
+        torch.bmm(_repeated(self._inner_back, len(sums) // 2), sums, out=begun[2 * part.start : 2 * part.stop])
+
+    def finish(self, begun: Tensor) -> Tensor:
+        """Take the sums along the last axis back: (columns, positions), a transposed view."""
+        rows = begun.transpose(0, 1)  # (inner positions, 2 * num_rows, columns)
+        planes = torch.bmm(self._last_back.expand(len(rows), -1, -1), rows)
+        return planes.view(-1, begun.shape[-1]).t()
+
+
 class TwoStep:
     """A transform by one product along a first axis of positions and one along a second.
 
@@ -157,7 +224,13 @@ def dft(geometry: Geometry, map_shape: tuple[int, ...], dtype: torch.dtype, devi
     shape, period = geometry.output_shape(map_shape), smallest_period(geometry, map_shape)
     # Tensors made under inference mode could not be used in training later.
     with torch.inference_mode(False):
-        if len(shape) == 2 or period[0] <= SHORT_SIGNAL:
+        if len(shape) == 2:
+            kernels = (
+                _separable([np.negative(steps) for steps in phase.steps], period, dtype, device)
+                for phase in stride_phases(geometry, map_shape)
+            )
+            return Transforms(_separable([np.arange(n) for n in shape], period, dtype, device), tuple(kernels))
+        if period[0] <= SHORT_SIGNAL:
             maps = _transform([np.arange(n) for n in shape], period, True, dtype, device)
             return Transforms(maps, transforms_of_kernels(geometry, map_shape, period, dtype, device))
         return _of_long_signals(geometry, map_shape, period[0], dtype, device)
@@ -207,6 +280,13 @@ def _transform(
     return TwoStep(turns, second, counts, math.prod(map(len, positions)), of_maps, dtype, device)
 
 
+def _separable(
+    positions: Sequence[NDArray[np.int64]], period: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> Separable:
+    turns = [_turns(np.arange(n // 2 + 1), axis, n) for axis, n in zip(positions, period, strict=True)]
+    return Separable(turns, [_counts(n) / n for n in period], dtype, device)
+
+
 def _of_long_signals(
     geometry: Geometry, map_shape: tuple[int, ...], period: int, dtype: torch.dtype, device: torch.device
 ) -> Transforms:
@@ -254,6 +334,25 @@ def _counts(period: int) -> NDArray[np.float64]:
     if period % 2 == 0:
         counts[-1] = 1
     return counts
+
+
+def _cosines_and_sines(turns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Real and imaginary part of exp(-2 pi i turns), stacked on the second axis."""
+    angles = 2 * np.pi * turns
+    return np.stack([np.cos(angles), -np.sin(angles)], axis=1)
+
+
+def _flat(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(frequencies, 2, positions) to (2 * frequencies, positions)."""
+    return array.reshape(-1, array.shape[-1])
+
+
+@lru_cache(maxsize=128)
+def _repeated(matrices: Tensor, times: int) -> Tensor:
+    """Matrices (2, m, n) again and again, (2 * times, m, n)."""
+    # Tensors made under inference mode could not be used in training later.
+    with torch.inference_mode(False):
+        return matrices.repeat(times, 1, 1)
 
 
 def _tensor(array: NDArray[np.float64], dtype: torch.dtype, device: torch.device) -> Tensor:

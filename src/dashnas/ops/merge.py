@@ -1,9 +1,10 @@
 """One kernel in place of many dilated ones: convolution is linear in its kernel."""
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import product
+from itertools import accumulate, product
 from typing import NamedTuple
 
 import torch
@@ -51,15 +52,31 @@ def merge_backward(
 
     No tap may have a place on two grids.
     """
-    grad_bank, grad_mixture = torch.zeros_like(bank), torch.zeros_like(mixture)
-    for grad, grid in zip(grads, grids, strict=True):
-        layout = _layout(geometry, grid, bank.device)
-        of_taps = grad.reshape(-1, *bank.shape[1:]).index_select(0, layout.places)
-        products = torch.bmm(of_taps.flatten(1)[:, None], bank.index_select(0, layout.taps).flatten(1)[:, :, None])
-        grad_mixture.index_add_(0, layout.owners, products.flatten().to(mixture.dtype))
-        of_taps *= mixture[layout.owners, None, None]
-        grad_bank.index_copy_(0, layout.taps, of_taps)
-    return grad_bank, grad_mixture
+    places, owners = _places_of_taps(geometry, tuple(grids), bank.device)
+    nowhere = bank.new_zeros(1, *bank.shape[1:])
+    stacked = torch.cat([*(grad.reshape(-1, *bank.shape[1:]) for grad in grads), nowhere])
+    of_taps = stacked.index_select(0, places)  # shaped like the bank
+    products = torch.bmm(of_taps.flatten(1)[:, None], bank.flatten(1)[:, :, None]).flatten()
+    grad_mixture = torch.zeros_like(mixture).index_add_(0, owners, products.to(mixture.dtype))
+    of_taps *= mixture[owners, None, None]
+    return of_taps, grad_mixture
+
+
+@lru_cache(maxsize=512)
+def _places_of_taps(geometry: Geometry, grids: tuple[Grid, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each tap of a bank: its row in the kernels merged on each grid, one after the other, and its candidate.
+
+    The row behind the last one stands for taps that have no place.
+    """
+    sizes = [math.prod(map(len, grid.offsets)) for grid in grids]
+    # Tensors made under inference mode could not be used in training later.
+    with torch.inference_mode(False):
+        places = torch.full((geometry.num_taps,), sum(sizes), device=device)
+        for start, grid in zip(accumulate(sizes, initial=0), grids, strict=False):
+            layout = _layout(geometry, grid, device)
+            places[layout.taps] = start + layout.places
+        taps = torch.tensor([math.prod(size) for size in geometry.kernel_sizes], device=device)
+        return places, torch.repeat_interleave(taps)
 
 
 class _Layout(NamedTuple):

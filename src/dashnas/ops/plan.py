@@ -21,7 +21,7 @@ AUTO = "auto"
 PLANS = ("measure", "model")
 """Whether strategies are timed where the model is unsure, or never."""
 
-OPERATORS = 2
+OPERATORS = 3
 """Goes up whenever a strategy becomes faster or slower, so that times of the old one are not used for the new."""
 
 UNSURE = 2.0

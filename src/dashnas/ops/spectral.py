@@ -19,7 +19,7 @@ from torch import Tensor
 from dashnas.ops.geometry import Geometry, Phase, stride_phases
 from dashnas.ops.merge import Grid
 
-PART_ELEMENTS = 2**21
+PART_ELEMENTS = 2**20
 """Numbers in the spectra that are held at a time. Fewer cost more calls, more gain nothing (measured)."""
 
 
@@ -91,7 +91,7 @@ class Spectral:
                 for of_x, of_taps in zip(phases, taps, strict=True)
             )
             result.add(reduce(Tensor.add_, products), part)
-        return result.finish().reshape(*shape, *geometry.output_shape(x.shape[2:])).to(x.dtype)
+        return result.finish().contiguous().view(*shape, *geometry.output_shape(x.shape[2:])).to(x.dtype)
 
     def backward(
         self,
@@ -113,7 +113,7 @@ class Spectral:
                 result.add(_gradient_of_input(grad_part, of_taps.spectrum(part), geometry.groups), part)
             for of_x, result in zip(phases, grad_taps, strict=True):
                 result.add(_gradient_of_kernel(grad_part, of_x.spectrum(part), geometry.groups), part)
-        grad_x = _join([result.finish() for result in grad_phases], x, geometry) if needs_grad_x else None
+        grad_x = _join([result.finish().contiguous() for result in grad_phases], x, geometry) if needs_grad_x else None
         return grad_x, [
             result.finish().t().reshape(kernel.shape).to(kernel.dtype)
             for result, kernel in zip(grad_taps, kernels, strict=True)

@@ -33,7 +33,7 @@ def is_whole(path: Path) -> bool:
 
 
 def faults(task: RealTask, arrays: Arrays) -> list[str]:
-    """All that is wrong with a task's arrays: names, shapes, types, values that are not finite, labels.
+    """All that is wrong with a task's arrays: names, shapes, types, values that are not finite, lengths, labels.
 
     Returns:
         A sentence each, in the order of the arrays; empty where everything is right.
@@ -54,13 +54,18 @@ def _faults_of_array(task: RealTask, key: str, array: np.ndarray) -> list[str]:
         wrong.append(f"{key} has the type {array.dtype}, expected {_NUMBER_KINDS[allowed]}")
     elif allowed == "f" and (bad := int((~np.isfinite(array)).sum())):
         wrong.append(f"{key} has {bad} values that are NaN or infinite")
+    elif key.startswith("lengths") and array.size:
+        longest = task.shapes[key.replace("lengths", "x")][-1]
+        if array.min() < 1 or array.max() > longest:
+            wrong.append(f"{key} has values from {array.min()} to {array.max()}, expected 1 to {longest}")
     return wrong
 
 
 def _allowed_types(kind: TargetKind, key: str) -> str:
     if key.startswith("x") or (key.startswith("y") and kind.is_regression):
         return "f"
-    return "iuU" if key.startswith("group") or kind is TargetKind.CLASSES else "iu"
+    text = key.startswith("group") or (key.startswith("y") and kind is TargetKind.CLASSES)
+    return "iuU" if text else "iu"
 
 
 def _faults_of_labels(task: RealTask, arrays: Arrays) -> list[str]:

@@ -74,7 +74,7 @@ class OfficialSource:
         """Of the task."""
         return self.task.name
 
-    def read(self, protocol: str, seed: int) -> TaskData:
+    def task_data(self, protocol: str, seed: int) -> TaskData:
         """Read and divide the files.
 
         Raises:

@@ -9,7 +9,8 @@ from dashnas.data.spec import TargetKind
 from dashnas.tasks.wheels import Package
 
 Arrays = dict[str, np.ndarray]
-"""As in a user's `.npz`: `x`, `y`, and where there are any `x_val`, `y_val`, `x_test`, `y_test`, `group`."""
+"""As in a user's `.npz`: `x`, `y`, and where there are any `x_val`, `y_val`, `x_test`, `y_test`, `group`,
+`lengths`, `lengths_test`."""
 
 
 @dataclass(frozen=True, kw_only=True)

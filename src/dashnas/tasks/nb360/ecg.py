@@ -36,7 +36,11 @@ def read(folder: Path, protocol: str, seed: int) -> TaskData:
     """The windows of the official file; nothing is left to the seed."""
     path = find_file(folder, "challenge2017.pkl")
     table = WindowTable(*_recordings(path))
-    parts = {name: table.windows_of(records) for name, records in divide(len(table.records), protocol).items()}
+    parts = divide(len(table.records), protocol)
+
+    def samples(part: str) -> Samples:
+        return Samples(table, table.windows_of(parts[part]))
+
     return TaskData(
         origin=str(path),
         spec=DataSpec(
@@ -47,7 +51,10 @@ def read(folder: Path, protocol: str, seed: int) -> TaskData:
             classes=tuple(range(len(LABELS))),
         ),
         normaliser=Normaliser.identity(1),
-        **{name: Samples(table, rows) for name, rows in parts.items()},
+        train=samples("train"),
+        validation=samples("validation"),
+        final=samples("final"),
+        test=samples("test"),
         how="whole recordings, as published; samples are windows",
         metric="1-macro_f1@batch1024" if protocol == DASH else "1-macro_f1@record",
         also=("1-macro_f1@record", "1-macro_f1"),
@@ -125,7 +132,7 @@ class WindowTable:
 def _recordings(path: Path) -> tuple[list[Array], Array]:
     content = need_keys(load_pickle_file(path, encoding="latin1"), ("data", "label"), path)
     data, labels = content["data"], np.asarray(content["label"]).astype(str)
-    if unknown := set(labels.reshape(-1)) - set(LABELS):
+    if unknown := set(labels.reshape(-1).tolist()) - set(LABELS):
         raise DataError(f"label in {path} holds {sorted(unknown)[0]!r}; expected only {', '.join(LABELS)}")
     if labels.shape != (len(data),) or len(data) < 10:
         raise DataError(f"{path} holds {len(data)} recordings and {labels.shape} labels; expected as many, at least 10")

@@ -38,14 +38,16 @@ def log_mel(sound: Array) -> Array:
     power = np.abs(scipy.fft.rfft(frames * _window())) ** 2  # (frames, _FFT // 2 + 1)
     decibels = 10 * np.log10(np.maximum(_filters() @ power.T, _FLOOR))
     decibels = np.maximum(decibels, decibels.max() - _RANGE)
-    return (decibels - decibels.mean()).astype(np.float32)
+    spectrogram: Array = (decibels - decibels.mean()).astype(np.float32)
+    return spectrogram
 
 
 @cache
 def _window() -> Array:
     """Of 30 ms, in the middle of a frame."""
     before = (_FFT - _WINDOW) // 2
-    return np.pad(scipy.signal.get_window("hann", _WINDOW), (before, _FFT - _WINDOW - before))
+    window: Array = scipy.signal.get_window("hann", _WINDOW)
+    return np.pad(window, (before, _FFT - _WINDOW - before))
 
 
 @cache

@@ -1,0 +1,25 @@
+"""What is learned from where a task is named rather than a file: its data, and the options it brings along."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from dashnas import tasks
+from dashnas.presets import Options
+
+
+def known_task(name: str, options: Options) -> tuple[Path | tasks.OfficialSource, Options]:
+    """The data of a task, and the options with its metric if none was asked for.
+
+    The file of a small task is fetched into the cache. The metric of an official one is that of the protocol, and is
+    left to it. With a target other than the task's own kind, the metric is left to that.
+
+    Raises:
+        ConfigError: no task has this name.
+        DataError: the task's data cannot be had.
+    """
+    known = tasks.get_task(name)
+    if isinstance(known, tasks.OfficialTask):
+        return tasks.OfficialSource(known), options
+    if options.metric is None and options.data.target in (None, known.kind):
+        options = replace(options, metric=known.metric)
+    return tasks.task_source(name), options

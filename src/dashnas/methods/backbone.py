@@ -1,0 +1,39 @@
+"""The plain backbone with its given recipe: no search, no tuning, the whole budget for training."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from dashnas.budget import RESERVE, EpochCosts, most_epochs
+from dashnas.config import Schedule, TuneConfig
+from dashnas.job import open_job
+from dashnas.methods.dash import fitted
+from dashnas.methods.method import Fitted, TaskData
+from dashnas.methods.registry import register_method
+from dashnas.phases import settled_schedule
+from dashnas.progress import Reporter
+
+
+@register_method("backbone")
+class PlainBackbone:
+    """The untouched backbone with its given recipe, all of the budget spent on training."""
+
+    def misfit(self, task: TaskData) -> str | None:
+        """See `Method`."""
+        return None
+
+    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+        """See `Method`."""
+        options = replace(task.options, seed=seed, budget_seconds=budget_seconds)
+        with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
+            schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, training_alone))
+            retrained = job.retrain("backbone", None, job.config.recipe, schedule)
+            return fitted(job, schedule, retrained, None, validation=None, report={})
+
+
+def training_alone(
+    budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig
+) -> Schedule:
+    """The longest final training of the backbone that fits, and nothing beside it; a `dashnas.budget.Planner`."""
+    epochs = most_epochs(budget_seconds * (1 - RESERVE), whole=costs.retrain_share * costs.backbone)
+    return Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=max(epochs, 1))

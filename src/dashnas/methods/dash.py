@@ -1,0 +1,98 @@
+"""DASH: search, tune, retrain, as `dashnas fit` does it but without the untouched backbone beside it."""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dashnas.backbones import BACKBONES
+from dashnas.config import Schedule
+from dashnas.job import Job, Retrained, open_job
+from dashnas.methods.method import Fitted, NetworkModel, TaskData
+from dashnas.methods.registry import register_method
+from dashnas.microbatch import shared_micro_batch
+from dashnas.model import TrainedModel, num_parameters
+from dashnas.phases import searched, settled_schedule, tune
+from dashnas.progress import Reporter
+from dashnas.space import Architecture
+
+
+@register_method("dash")
+@dataclass(frozen=True, kw_only=True)
+class Dash:
+    """DASH with the default preset: the width of the backbone, epochs and recipes as the budget allows."""
+
+    preset: str = "default"
+    """As in `Options`."""
+    backbone: str | None = None
+    """A name in `BACKBONES`; None is the usual one for the data."""
+    kernel_sizes: tuple[int, ...] | None = None
+    """As in `Options`."""
+    dilations: tuple[int, ...] | None = None
+    """As in `Options`."""
+
+    def misfit(self, task: TaskData) -> str | None:
+        """See `Method`."""
+        return backbone_misfit(self.backbone, task)
+
+    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+        """See `Method`."""
+        started = time.monotonic()
+        asked = {name: value for name, value in asdict(self).items() if value is not None}
+        options = replace(task.options, seed=seed, budget_seconds=budget_seconds, **asked)
+        with open_job(task.data, options, folder, reporter, started=started, networks=("search", "derived")) as job:
+            return search_tune_retrain(job, settled_schedule(job))
+
+
+def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
+    """All phases of a job but those of the untouched backbone; without a search where an architecture was given."""
+    architecture, search_seconds = searched(job, schedule)
+    tuned = tune(job, architecture, schedule)
+    retrained = job.retrain("retrain", architecture, tuned.best.recipe, schedule)
+    report = {"trials": len(tuned.trials), "search_seconds": search_seconds, "tune_seconds": tuned.seconds}
+    return fitted(job, schedule, retrained, architecture, validation=tuned.best.score, report=report)
+
+
+def fitted(
+    job: Job,
+    schedule: Schedule,
+    retrained: Retrained,
+    architecture: Architecture | None,
+    *,
+    validation: float | None,
+    report: dict[str, Any],
+) -> Fitted:
+    """A network after the final training as the outcome of a method; it is saved in the run's folder too."""
+    TrainedModel(
+        network=retrained.network,
+        topology=job.topology,
+        architecture=architecture,
+        spec=job.data.spec,
+        normaliser=job.data.normaliser,
+        impute=job.config.data.impute,
+    ).save(job.session.run.folder)
+    name = "backbone" if architecture is None else "derived"
+    at_once = shared_micro_batch(job.session.run, name, job.batch_size)
+    return Fitted(
+        model=NetworkModel(retrained.network, at_once, job.session.device),
+        validation=validation,
+        epochs=schedule.retrain_epochs,
+        parameters=num_parameters(retrained.network),
+        architecture=architecture,
+        report={
+            "preset": job.config.preset,
+            "backbone": asdict(job.topology),
+            "schedule": asdict(schedule),
+            "recipe": asdict(retrained.recipe),
+            "retrain_seconds": retrained.seconds,
+            **report,
+        },
+    )
+
+
+def backbone_misfit(name: str | None, task: TaskData) -> str | None:
+    """Why a backbone does not fit a task; None where it does."""
+    dims = task.data.spec.spatial_dims
+    if name is None or BACKBONES[name].spatial_dims == dims:
+        return None
+    return f"the backbone {name} is for {BACKBONES[name].spatial_dims}-D data, and these are {dims}-D"
