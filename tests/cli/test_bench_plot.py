@@ -40,6 +40,7 @@ def write_store(folder, tasks=("crop", "darcy", "ecg"), **changes):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps({"format": 1, "threads": 1, **Cell(**cell | changes).to_json()}))
                 path.with_suffix(".report.json").write_text("{}")
+    (folder / "store.json").write_text('{"format": 1}')
     return folder
 
 
@@ -226,7 +227,7 @@ def test_neither_torch_nor_matplotlib_are_imported_for_a_table():
         (["--published", "dash-fig4", "--floor", "0"], "floor must be above 0"),
         (["--published", "dash-fig4", "--kind", "receptive-fields"], "none of the scores comes with an architecture"),
         (["--published", "dash-appendix-a8", "--kind", "ranks"], "there are no scores to compare"),
-        (["--store", "nowhere"], "nowhere is no store of finished runs"),
+        (["--store", "nowhere"], "nowhere holds no results of `dashnas bench run`"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_drawn(arguments, message, tmp_path, monkeypatch):
@@ -239,5 +240,5 @@ def test_mistakes_are_told_before_anything_is_drawn(arguments, message, tmp_path
 def test_a_damaged_cell_is_named(content, store):
     (store / "cells" / "crop" / "dash" / "1.json").write_text(content)
     assert_refused(
-        dashnas("bench", "plot", "--store", store), r"crop/dash/1\.json is not a result that this version can"
+        dashnas("bench", "plot", "--store", store), r"crop/dash/1\.json is damaged: .*; delete it and run again"
     )

@@ -12,7 +12,7 @@ import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from enum import StrEnum
 from math import inf, isfinite
 from pathlib import Path
@@ -25,6 +25,9 @@ from dashnas.runs import write_json
 
 FORMAT = 1
 """Version of the store; a later one that cannot read this counts up."""
+
+_NEEDED = tuple(field.name for field in fields(Cell) if field.default is MISSING)
+"""What no finished cell can be without."""
 
 
 class State(StrEnum):
@@ -111,7 +114,11 @@ class Store:
         Raises:
             RunError: it is not finished, or damaged.
         """
-        return _read(self._path(cell, State.FINISHED))
+        path = self._path(cell, State.FINISHED)
+        content = _read(path)
+        if missing := [name for name in _NEEDED if name not in content]:
+            raise RunError(f"{path} is damaged: it lacks {', '.join(missing)}; delete it and run again")
+        return content
 
     def reason(self, cell: CellName) -> str:
         """Why a cell was skipped or failed; empty where it was not."""

@@ -1,9 +1,6 @@
 """The scores that a command compares: of runs in a store, and published ones."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import fields
-from math import inf
 from pathlib import Path
 
 from dashnas.analysis.cells import Cell
@@ -11,27 +8,10 @@ from dashnas.analysis.fields import LayerField, layer_fields
 from dashnas.analysis.groups import tasks_of_group
 from dashnas.analysis.papers import PAPER_FIGURES, PAPER_TABLES, PaperFigure, published, searched_networks
 from dashnas.analysis.papers.figures import figure_of
-from dashnas.errors import ConfigError, RunError, unknown_name
+from dashnas.errors import ConfigError, unknown_name
 
 _NETWORKS = "dash-appendix-a8"
 """The table of networks without scores."""
-
-
-def read_store(folder: Path) -> list[Cell]:
-    """The cells of a store, in the order of their files: cells/TASK/METHOD/SEED.json.
-
-    Other files beside them, such as SEED.report.json or SEED.failed.json, are no cells.
-
-    Raises:
-        RunError: no such folder, no cell in it, or a file that holds none.
-    """
-    paths = sorted(path for path in (folder / "cells").glob("*/*/*.json") if path.stem.isdecimal())
-    if not paths:
-        raise RunError(
-            f"{folder} is no store of finished runs: it has no cells/TASK/METHOD/SEED.json; `dashnas bench run` makes "
-            "one"
-        )
-    return [_read_cell(path) for path in paths]
 
 
 def figure_named(name: str, kind: str | None = None) -> PaperFigure:
@@ -68,7 +48,11 @@ def gather(
         ConfigError: a table without scores.
         RunError: a folder that is no store.
     """
-    cells = [cell for folder in stores for cell in read_store(folder)]
+    cells: list[Cell] = []
+    if stores:
+        from dashnas.bench.store import read_cells  # imports torch, which published numbers do without
+
+        cells = [cell for folder in stores for cell in read_cells(folder)]
     for figure in figures:
         if figure.table != _NETWORKS:
             scores = published(figure.table, corrected=corrected)
@@ -106,18 +90,3 @@ def choose(
     if methods is None:
         return kept
     return [cell for method in methods for cell in kept if cell.method == method]
-
-
-def _read_cell(path: Path) -> Cell:
-    """The cell in a file, which may hold more; a score that JSON cannot hold is null there, and the worst there is."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name: content[field.name] for field in fields(Cell) if field.name in content}
-        if known["value"] is None:
-            known["value"] = -inf if known["higher_is_better"] else inf
-        return Cell.from_json(known)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(
-            f"{path} is not a result that this version can read ({error}); remove the file, and `dashnas bench run` "
-            "makes it again"
-        ) from error
