@@ -7,7 +7,8 @@ from torch import nn
 
 from dashnas.data import Normaliser, SealedTest, TargetKind
 from dashnas.evaluate import final_scores, predict, validate
-from dashnas.metrics import get_metric, score
+from dashnas.metrics import Metric, UndefinedScoreError, get_metric, score
+from dashnas.protocol_metrics import find_metric
 from tiny import prepared
 
 CPU = torch.device("cpu")
@@ -82,6 +83,27 @@ def test_the_final_scores_open_the_test_part_once_and_give_each_network_an_inter
     part = open_(data.test)
     outputs = networks["a"].eval()(part.batch(np.arange(len(part))).x).detach().numpy()
     assert scores["a"] == scores["b"] == score(metric, outputs, part.targets())
+
+
+def test_further_metrics_come_with_the_final_score():
+    data = prepared()
+    names = ("error_pct", "1-macro_f1", "1-auroc")
+    also = [find_metric(name, TargetKind.CLASSES) for name in names]
+    error = get_metric("error", TargetKind.CLASSES)
+    (got,) = final_scores({"a": Logits()}, data.test, error, batch_size=4, device=CPU, also=also).values()
+    assert got.also["error_pct"] == pytest.approx(100 * got.value)
+    assert got.to_json()["also"] == got.also
+    assert set(got.also) == set(names)
+
+
+def test_a_further_metric_without_a_value_is_null():
+    def undefined(predictions, targets, mask):
+        raise UndefinedScoreError("nothing to score")
+
+    data, error = prepared(), get_metric("error", TargetKind.CLASSES)
+    also = [Metric("none", False, error.kinds, undefined)]
+    (got,) = final_scores({"a": Logits()}, data.test, error, batch_size=4, device=CPU, also=also).values()
+    assert got.to_json()["also"] == {"none": None}
 
 
 def test_masked_positions_are_not_scored():

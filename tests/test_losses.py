@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
 from dashnas.data import Batch, DataConfig, DataSpec, Normaliser, TargetKind, prepare
+from dashnas.data.normalise import as_scale
 from dashnas.errors import ConfigError
 from dashnas.losses import class_weights, make_loss
 from tiny import arrays, prepared
@@ -122,6 +123,43 @@ def test_relative_l2_is_measured_on_the_decoded_scale():
     shift = torch.tensor(SCALED.target_mean, dtype=torch.float64).view(1, 3, 1, 1)
     predicted, true = output * scale + shift, given.y * scale + shift
     expected = ((predicted - true).flatten(1).norm(dim=1) / true.flatten(1).norm(dim=1)).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [
+        (TargetKind.CLASSES, "error"),
+        (TargetKind.DENSE_REGRESSION, "mae"),
+        (TargetKind.DENSE_REGRESSION, "relative_l2"),
+        (TargetKind.DENSE_REGRESSION, "relative_l2@batch8"),
+    ],
+)
+def test_a_scale_multiplies_the_mean(kind, metric):
+    normaliser = SCALED if kind.is_regression else NORMALISER
+    output, given = batch(kind)
+    plain, scaled = (make_loss(spec(kind), normaliser, metric_name=metric, scale=s)(output, given) for s in (1, 10))
+    torch.testing.assert_close(scaled, 10 * plain)
+
+
+def test_means_over_batches_of_relative_l2_descend_relative_l2_itself():
+    output, given = batch(TargetKind.DENSE_REGRESSION)
+    one, other = (
+        make_loss(spec(TargetKind.DENSE_REGRESSION), SCALED, metric_name=name)(output, given)
+        for name in ("relative_l2", "relative_l2@batch8")
+    )
+    torch.testing.assert_close(one, other)
+
+
+def test_a_scale_of_every_position_decodes_each_by_itself():
+    mean, std = torch.randn(1, *SHAPE).double(), torch.rand(1, *SHAPE).double() + 0.5
+    normaliser = Normaliser(
+        input_mean=(0.0,), input_std=(1.0,), target_mean=as_scale(mean.numpy()), target_std=as_scale(std.numpy())
+    )
+    output, given = batch(TargetKind.DENSE_REGRESSION, outputs=1)
+    loss = make_loss(spec(TargetKind.DENSE_REGRESSION, 1), normaliser, metric_name="relative_l2")(output, given)
+    field, guess = given.y * std + mean, output * std + mean
+    expected = ((guess - field).flatten(1).norm(dim=1) / field.flatten(1).norm(dim=1)).mean()
     torch.testing.assert_close(loss, expected)
 
 

@@ -108,10 +108,17 @@ class TestBatches:
         batches = np.split(np.random.RandomState(0).permutation(1100), [512, 1024])
         expected = np.mean([1 - roc_auc_score(targets[b], logits[b], average="macro") for b in batches])
         assert first == pytest.approx(expected)
+        assert first != pytest.approx(value("1-auroc", logits, targets))
 
     def test_classes_that_a_batch_lacks_do_not_count_in_it(self):
-        targets = np.arange(1100) % 2
-        assert value("1-macro_f1@batch1024", np.eye(4)[targets], targets) == 0
+        order = np.random.RandomState(0).permutation(1026)
+        targets, said = np.zeros(1026, int), np.zeros(1026, int)
+        targets[order[0]] = said[order[0]] = 3  # the last batch has two windows, both of class 0, one of them wrong
+        said[order[1025]] = 1
+        whole = (0 + 1 + 2 * 1024 / 2049) / 3  # F1 of the classes 1, 3 and 0
+        assert value("1-macro_f1", np.eye(4)[said], targets) == pytest.approx(1 - whole)
+        batches = (1.0, (0 + 2 / 3) / 2)
+        assert value("1-macro_f1@batch1024", np.eye(4)[said], targets) == pytest.approx(1 - np.mean(batches))
 
 
 class TestRecords:

@@ -17,7 +17,7 @@ from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.training import DivergedError, Interrupted
-from dashnas.tune import Trial, Tuning, trial_from_json, trial_to_json
+from dashnas.tune import Trial, Tuning, grid, trial_from_json, trial_to_json
 from tiny import prepared, session
 
 
@@ -132,6 +132,13 @@ def test_a_tie_with_the_first_learning_rate_is_no_improvement(data, tmp_path, mo
     trials, _ = run(tuning, tmp_path)
     assert len(trials) == 16
     assert tuning.best(trials) is trials[0]
+
+
+def test_the_small_grid_has_three_learning_rates():
+    recipes = grid(TuneConfig(small_grid=True))
+    assert [recipe.learning_rate for recipe in recipes] == [1e-2, 1e-3, 1e-4]
+    assert {(r.dropout, r.weight_decay, r.momentum) for r in recipes} == {(0.0, 5e-5, 0.99)}
+    assert len(grid(TuneConfig())) == 24
 
 
 def test_the_grid_goes_on_where_two_learning_rates_diverged_throughout(data, tmp_path, monkeypatch):

@@ -130,6 +130,16 @@ def test_a_profile_is_drawn_as_it_is():
     assert axes.get_xlim()[1] > 4
 
 
+@pytest.mark.parametrize("worst", [1.1, 2.6, 4.9, 9, 13, 30, 300, 5e3, 1e6])
+def test_ticks_of_a_profile_have_room_however_far_it_goes(worst):
+    figure = draw_profile(performance_profile(table({"a": {"x": 0.1}, "b": {"x": 0.1 * worst}})))
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_xticklabels()
+    assert 2 <= len(labels) <= 12
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(one.x1 + 2 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
 @pytest.mark.parametrize("kind", PICTURES)
 def test_a_picture_of_mixed_protocols_says_so(kind):
     chosen = {"conv": {"kernel_size": 3, "dilation": 1}}

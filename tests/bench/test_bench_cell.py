@@ -12,6 +12,7 @@ from dashnas.bench.store import State
 from dashnas.config import Schedule
 from dashnas.errors import ConfigError, DataError
 from dashnas.job import Job
+from dashnas.methods import MisfitError
 from dashnas.presets import Options
 from dashnas.progress import Silent
 from dashnas.training import Interrupted
@@ -75,6 +76,20 @@ def test_a_failure_is_kept_with_one_line_of_reason(store):
     assert run_cell(store, cell, CONDITIONS, Silent(), refused) is State.FAILED
     kept = json.loads((store.folder / "cells/tiny/backbone/0.failed.json").read_text())
     assert (kept["reason"], kept["traceback"]) == ("DataError: bring other data", "")
+
+
+def test_what_a_method_finds_out_on_its_way_skips_the_cell(store, monkeypatch):
+    class Late:
+        def misfit(self, task):
+            return None
+
+        def fit(self, task, **given):
+            raise MisfitError("it would take too long")
+
+    monkeypatch.setattr("dashnas.bench.cell.get_method", lambda name: Late())
+    cell = CellName("tiny", "late", 0)
+    assert run_cell(store, cell, CONDITIONS, Silent(), tiny_task) is State.SKIPPED
+    assert (store.state(cell), store.reason(cell)) == (State.SKIPPED, "it would take too long")
 
 
 def test_a_task_without_a_test_part_fails(store):

@@ -83,6 +83,18 @@ def test_another_budget_beside_finished_cells_is_refused(finished):
         run(finished, TOY, conditions=Conditions(budget_seconds=7.0))
 
 
+def test_another_protocol_beside_finished_cells_is_refused(finished):
+    with pytest.raises(
+        ConfigError, match="toy/toy/0 is finished already, under the protocol clean and not nb360-official; give"
+    ):
+        run(finished, TOY, conditions=Conditions(budget_seconds=5.0, protocol="nb360-official"))
+
+
+def test_an_unknown_protocol_is_refused():
+    with pytest.raises(ConfigError, match="unknown protocol 'claen'; did you mean 'clean'"):
+        Conditions(budget_seconds=5.0, protocol="claen")
+
+
 def test_what_fails_is_told_and_does_not_stop_the_others(store, calls):
     names = ["broken", "refusing", "killed", "picky", "toy"]
     cells = [CellName("toy", name, 1) for name in names]

@@ -7,6 +7,7 @@ import pytest
 from dashnas.budget import RESERVE, EpochCosts
 from dashnas.config import FitConfig, Schedule
 from dashnas.data import DataSpec, TargetKind
+from dashnas.methods import MisfitError
 from dashnas.methods.paper_scaled import fitting_scale, scaled, seconds_of
 from dashnas.presets import Options, resolve
 
@@ -55,9 +56,13 @@ class TestScale:
         assert seconds_of(scaled(paper, scale), self.costs) <= usable
         assert seconds_of(scaled(paper, scale + 1 / 200), self.costs) > usable
 
-    @pytest.mark.parametrize(("seconds", "scale"), [(1e9, 1.0), (0.001, 1 / 200)])
+    @pytest.mark.parametrize(("seconds", "scale"), [(1e9, 1.0), (10.0, 1 / 200)])
     def test_it_lies_between_one_epoch_and_the_papers_own(self, paper, monkeypatch, seconds, scale):
         assert self.scale(paper, seconds, monkeypatch) == scale
+
+    def test_it_is_not_begun_where_one_epoch_of_everything_takes_far_longer_than_the_budget(self, paper, monkeypatch):
+        with pytest.raises(MisfitError, match=r"one epoch of everything would take about \d+ s, more than 5 times"):
+            self.scale(paper, 1.0, monkeypatch)
 
 
 def test_the_seconds_are_those_of_search_tuning_and_training(paper):

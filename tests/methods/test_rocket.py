@@ -18,11 +18,12 @@ def task(data):
     return TaskData(name="tiny", data=replace(data, test=None), metric=metric, options=Options(threads=1))
 
 
-def signals(classes=2, length=20, samples=60):
+def signals(classes=2, length=20, samples=60, lengths=None):
     rng = np.random.default_rng(0)
     y = np.arange(samples) % classes
     x = rng.normal(size=(samples, 1, length)) + np.sin(np.outer(1 + y, np.arange(length)))[:, None]
-    return prepare({"x": x, "y": y}, DataConfig(target=TargetKind.CLASSES), seed=0)
+    given = {} if lengths is None else {"lengths": np.resize(lengths, samples)}
+    return prepare({"x": x, "y": y, **given}, DataConfig(target=TargetKind.CLASSES), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,10 @@ def signals(classes=2, length=20, samples=60):
         (lambda: prepared(TargetKind.REGRESSION), "it is for one class per sample, and the targets are regression"),
         (lambda: signals(length=11), "it is for signals of at least 12 samples, and these have 11"),
         (lambda: signals(length=12), None),
+        (
+            lambda: signals(length=12, lengths=[12, 5]),
+            "it would take what fills up short series for data, and these are of unequal length",
+        ),
     ],
 )
 def test_it_fits_classes_of_signals_that_are_long_enough(data, reason):

@@ -502,6 +502,11 @@ class TestPaperPreset:
         assert config.tune.small_grid == small_grid
         assert config.loss_scale == (10 if name == "darcy" else 1)
 
+    @pytest.mark.parametrize(("name", "largest"), [("cifar100", 121), ("ninapro", 43), ("ecg", 271)])
+    def test_the_largest_receptive_fields(self, name, largest, prepared):
+        paper = prepared(name).paper
+        assert max((k - 1) * d + 1 for k in paper.kernel_sizes for d in paper.dilations) == largest
+
     def test_is_for_that_preset_alone(self, prepared):
         data = prepared("deepsea")
         config = resolve(Options(), data.spec, len(data.train), len(data.development), data.paper)

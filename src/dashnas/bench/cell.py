@@ -20,7 +20,7 @@ from dashnas.data.task_data import CLEAN, check_protocol
 from dashnas.errors import ConfigError, DataError, UserError
 from dashnas.evaluate import final_score
 from dashnas.known_task import known_task
-from dashnas.methods import Method, TaskData, get_method
+from dashnas.methods import Method, MisfitError, TaskData, get_method
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.protocol_metrics import find_metric
@@ -81,6 +81,8 @@ def run_cell(
             return State.RUNNING if not mine else state
         try:
             _learn(store, cell, conditions, reporter, prepare)
+        except MisfitError as error:
+            store.skip(cell, str(error))
         except Exception as error:
             # An error of the user's needs no traceback; any other may be a bug, of the method or of ours.
             trace = "" if isinstance(error, UserError) else traceback.format_exc()

@@ -16,11 +16,16 @@ from torch import nn
 
 from dashnas.data import PreparedData
 from dashnas.data.parts import Part
+from dashnas.errors import DashnasError
 from dashnas.evaluate import predict_part
 from dashnas.metrics import Metric
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.space import Architecture
+
+
+class MisfitError(DashnasError):
+    """A method found out on its way that it cannot learn a task under these conditions; trying again is of no use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,5 +107,6 @@ class Method(Protocol):
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
+            MisfitError: it turned out only now that the method cannot learn the task within the budget.
             DashnasError: the task cannot be learned; it says why.
         """

@@ -8,10 +8,13 @@ from dashnas.budget import RESERVE, EpochCosts, full_trials
 from dashnas.config import FitConfig, LearningRateSchedule, Schedule
 from dashnas.job import Job, open_job
 from dashnas.methods.dash import search_tune_retrain
-from dashnas.methods.method import Fitted, TaskData
+from dashnas.methods.method import Fitted, MisfitError, TaskData
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
+
+HOPELESS = 5.0
+"""A shortest schedule (an epoch each) that takes this many times the budget is not begun."""
 
 
 @register_method("paper-scaled")
@@ -36,12 +39,22 @@ class PaperScaled:
 
 
 def fitting_scale(job: Job, deadline: float) -> float:
-    """What the paper's epochs must be multiplied by to end in time, after a few timed steps; 1 at most."""
+    """What the paper's epochs must be multiplied by to end in time, after a few timed steps; 1 at most.
+
+    Raises:
+        MisfitError: the shortest schedule would take far longer than the budget.
+    """
     costs = job.calibrate().costs
     usable = (deadline - time.monotonic()) * (1 - RESERVE)
-    # In steps of an epoch of the longest phase; the shortest schedule there is where nothing fits.
     assert job.config.schedule is not None
     longest = job.config.schedule.retrain_epochs
+    shortest = seconds_of(scaled(job.config, 1 / longest), costs)
+    if shortest > HOPELESS * usable:
+        raise MisfitError(
+            f"one epoch of everything would take about {shortest:.0f} s, more than {HOPELESS:g} times what is left of "
+            "the budget"
+        )
+    # In steps of an epoch of the longest phase; the shortest schedule there is where nothing fits.
     scales = (epochs / longest for epochs in range(longest, 0, -1))
     return next((scale for scale in scales if seconds_of(scaled(job.config, scale), costs) <= usable), 1 / longest)
 

@@ -1,5 +1,6 @@
 """Performance profiles as step curves."""
 
+from math import log
 from typing import TYPE_CHECKING
 
 from dashnas.analysis.drawing.canvas import legend_below, line_style, new_figure, set_title, tidy
@@ -8,7 +9,9 @@ from dashnas.analysis.profiles import Profile
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TICKS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 20, 50, 100, 1000)
+_TICKS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 20, 50, *(10.0**power for power in range(2, 10)))
+_ROOM = 0.06
+"""That a tick's label takes, of the length of the axis."""
 
 
 def draw_profile(profile: Profile, title: str = "") -> "Figure":
@@ -23,9 +26,7 @@ def draw_profile(profile: Profile, title: str = "") -> "Figure":
     axes.set_xscale("log")
     axes.set_xlim(1, end)
     axes.set_ylim(0, 1.03)
-    ticks = [tick for tick in _TICKS if tick <= end and (tick != 2.5 or end < 5)]
-    while len(ticks) > 9:
-        ticks = [1, *ticks[2:]]  # the first are the closest on a log axis
+    ticks = _ticks(end)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel(r"factor $\tau$ over the smallest error")
@@ -34,3 +35,12 @@ def draw_profile(profile: Profile, title: str = "") -> "Figure":
     set_title(figure, title)
     legend_below(figure, axes)
     return figure
+
+
+def _ticks(end: float) -> list[float]:
+    """Ticks from 1 to `end` whose labels do not meet on a log axis."""
+    kept = [1.0]
+    for tick in _TICKS:
+        if tick <= end and log(tick / kept[-1]) >= _ROOM * log(end):
+            kept.append(tick)
+    return kept
