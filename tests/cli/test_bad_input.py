@@ -99,7 +99,7 @@ def test_pickled_objects_are_never_unpickled(tmp_path):
         ("--budget soon", "cannot read 'soon' as a time"),
         ("--budget=-5", "positive time"),
         ("--budget 10m --epochs 3", "either a budget or epochs"),
-        ("--preset fast", r"unknown preset 'fast'\. Known: default, paper, quick"),
+        ("--preset fast", r"unknown preset 'fast'\. Known: default, imagenet, imagenet-wrn, paper, quick"),
         ("--target clases", "did you mean 'classes'"),
         ("--target dense-binary", "dense"),
         ("--metric rmse", "rmse"),

@@ -16,7 +16,7 @@ from dashnas.tasks.official import official_folder
 from dashnas.tasks.official_files import OFFICIAL_FILES, SHARED_FOLDER, OfficialFile
 from dashnas.tasks.unpack import Limits
 
-HASTY = Patience(stall_seconds=0.3, attempts=1, pause_seconds=0)
+HASTY = Patience(stall_seconds=10, attempts=1, pause_seconds=0)
 FILES = [(task, file) for task, files in OFFICIAL_FILES.items() for file in files]
 
 

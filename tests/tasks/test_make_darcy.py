@@ -134,15 +134,14 @@ def test_a_mark_of_something_else_is_not_guessed_at(tmp_path):
 def test_the_task_reads_them_and_warns_that_they_are_not_the_benchmark_s(tmp_path, monkeypatch):
     monkeypatch.setenv("DASHNAS_DATA", str(tmp_path))
     make_darcy(DarcyRecipe(n=22, grid=25, stride=1), tmp_path / "darcy")
-    data = OfficialSource(OFFICIAL_TASKS["darcy"]).read("clean", seed=0)
+    source = OfficialSource(OFFICIAL_TASKS["darcy"])
+    data = source.task_data("clean", seed=0)
     assert len(data.final.rows) == 20
     assert data.spec.spatial_shape == (5, 5)
     (warning,) = (line for line in data.warnings if "not the benchmark's own files" in line)
     assert "Darcy flow made by `dashnas tasks make darcy`" in warning
     (tmp_path / "darcy" / MARK).unlink()
-    assert not any(
-        "not the benchmark's" in line for line in OfficialSource(OFFICIAL_TASKS["darcy"]).read("clean", 0).warnings
-    )
+    assert not any("not the benchmark's" in line for line in source.task_data("clean", seed=0).warnings)
 
 
 @pytest.mark.parametrize(

@@ -116,16 +116,17 @@ def prepare(source: Any, config: DataConfig, *, seed: int, protocol: str = CLEAN
     scaled_by = evenly_spaced(rows["train"], SCALED_BY) if isinstance(tables["train"], ImageTable) else rows["train"]
     normaliser, constant = fit_normaliser(tables["train"], scaled_by, spec, impute=config.impute)
 
-    def part(table: Table, indices: Indices) -> Part:
-        return Part(table, indices, spec, normaliser, impute=config.impute)
+    def part(name: str, table: Table, indices: Indices) -> Part:
+        augmented = config.augment and name in ("train", "development")
+        return Part(table, indices, spec, normaliser, impute=config.impute, augmented=augmented)
 
-    own = {name: part(tables.get(name, tables["train"]), indices) for name, indices in rows.items()}
+    own = {name: part(name, tables.get(name, tables["train"]), indices) for name, indices in rows.items()}
     return PreparedData(
         spec=spec,
         normaliser=normaliser,
         train=own["train"],
         validation=own["validation"],
-        development=part(development_table, development_rows),
+        development=part("development", development_table, development_rows),
         test=SealedTest(own["test"]) if "test" in own else None,
         reading=describe(read.origin, tables, layout, kind, spec, own, how, replaced),
         warnings=(*warnings, *constant),

@@ -126,7 +126,7 @@ def find_file(folder: Path, *names: str) -> Path:
     either = " or ".join(names)
     raise DataError(
         f"{folder.name} needs {either} in {folder}, where there is none; give `dashnas tasks fetch {folder.name}`, or "
-        "place it there by hand: docs/nas-bench-360.md says where it comes from"
+        "place it there by hand: docs/official-files.md says where it comes from"
     )
 
 

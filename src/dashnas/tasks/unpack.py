@@ -144,15 +144,11 @@ def _write(member: _Member, target: Path) -> None:
             raise storage_error(target, error) from error
         try:
             with file:
-                written = 0
                 while piece := source.read(_CHUNK_BYTES):
-                    written += len(piece)
                     try:
                         file.write(piece)
                     except OSError as error:
                         raise storage_error(target, error) from error
-            if written != member.size:
-                raise EOFError(f"{member.path} ends after {written} of {member.size} bytes")
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
