@@ -4,6 +4,7 @@ import cmath
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dashnas.backbones.fno import FNO2d, SpectralConv2d, coordinates, spectral_convolution
 
@@ -65,3 +66,15 @@ def test_its_weights_lie_between_0_and_1_over_the_number_of_pairs_of_channels():
     parts = torch.view_as_real(torch.stack([layer.low, layer.high]))
     assert 0 <= parts.min() < 0.005
     assert 0.045 < parts.max() <= 1 / 20
+
+
+def test_layers_are_added_to_1x1_convolutions_with_a_gelu_between_them_but_none_after_the_last():
+    network, x = FNO2d(1, 2, (6, 5), width=3, modes=2), torch.randn(2, 1, 6, 5)
+    y = network.lift(torch.cat([x, coordinates(x)], dim=1).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    y = F.pad(y, (0, 9, 0, 9))
+    first, second, third, last = zip(network.spectral, network.pointwise, strict=True)
+    for spectral, pointwise in (first, second, third):
+        y = F.gelu(spectral_convolution(y, spectral.low, spectral.high) + pointwise(y))
+    y = (spectral_convolution(y, last[0].low, last[0].high) + last[1](y))[:, :, :6, :5].permute(0, 2, 3, 1)
+    y = network.head(F.gelu(network.project(y))).permute(0, 3, 1, 2)
+    torch.testing.assert_close(network(x), y)

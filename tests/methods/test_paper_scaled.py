@@ -48,7 +48,7 @@ class TestScale:
                 return type("Calibration", (), {"costs": TestScale.costs})
 
         monkeypatch.setattr("dashnas.methods.paper_scaled.time.monotonic", lambda: 100.0)
-        return fitting_scale(Calibrated(), 100.0 + seconds)
+        return fitting_scale(Calibrated(), seconds, 100.0)
 
     def test_the_largest_that_fits_is_taken(self, paper, monkeypatch):
         scale = self.scale(paper, 300.0, monkeypatch)
@@ -61,7 +61,9 @@ class TestScale:
         assert self.scale(paper, seconds, monkeypatch) == scale
 
     def test_it_is_not_begun_where_one_epoch_of_everything_takes_far_longer_than_the_budget(self, paper, monkeypatch):
-        with pytest.raises(MisfitError, match=r"one epoch of everything would take about \d+ s, more than 5 times"):
+        with pytest.raises(
+            MisfitError, match=r"one epoch of everything would take about \d+ s, more than 5 times the budget"
+        ):
             self.scale(paper, 1.0, monkeypatch)
 
 

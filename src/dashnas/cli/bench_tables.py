@@ -54,12 +54,11 @@ def methods_table(about: Mapping[str, str]) -> Table:
 
 
 def _task_table(rows: Sequence[Row]) -> Table:
-    table = plain_table("method", "test score", "", "n", "seconds", "budget", "slowest", "parameters")
+    table = plain_table("method", "test score  ", "n", "seconds", "budget", "slowest", "parameters")
     for row in rows:
         table.add_row(
             row.method,
-            score_text(row),
-            "*" if row.is_best and len(rows) > 1 else "",
+            score_text(row) + (" *" if row.is_best and len(rows) > 1 else "  "),
             str(row.n),
             f"{row.seconds:.1f}",
             f"{row.budget_seconds:.1f}",

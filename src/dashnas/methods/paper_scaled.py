@@ -32,27 +32,26 @@ class PaperScaled:
         with open_job(
             task.data, options, folder, reporter, started=started, networks=("search", "derived")
         ) as job:  # fmt: skip
-            scale = float(job.session.run.remember("scale.json", lambda: fitting_scale(job, started + budget_seconds)))
+            scale = float(job.session.run.remember("scale.json", lambda: fitting_scale(job, budget_seconds, started)))
             job.config = scaled(job.config, scale)
             outcome = search_tune_retrain(job, settled_schedule(job))
             return replace(outcome, report={**outcome.report, "scale": scale})
 
 
-def fitting_scale(job: Job, deadline: float) -> float:
+def fitting_scale(job: Job, budget_seconds: float, started: float) -> float:
     """What the paper's epochs must be multiplied by to end in time, after a few timed steps; 1 at most.
 
     Raises:
         MisfitError: the shortest schedule would take far longer than the budget.
     """
     costs = job.calibrate().costs
-    usable = (deadline - time.monotonic()) * (1 - RESERVE)
+    usable = (started + budget_seconds - time.monotonic()) * (1 - RESERVE)
     assert job.config.schedule is not None
     longest = job.config.schedule.retrain_epochs
     shortest = seconds_of(scaled(job.config, 1 / longest), costs)
-    if shortest > HOPELESS * usable:
+    if shortest > HOPELESS * budget_seconds:
         raise MisfitError(
-            f"one epoch of everything would take about {shortest:.0f} s, more than {HOPELESS:g} times what is left of "
-            "the budget"
+            f"one epoch of everything would take about {shortest:.0f} s, more than {HOPELESS:g} times the budget"
         )
     # In steps of an epoch of the longest phase; the shortest schedule there is where nothing fits.
     scales = (epochs / longest for epochs in range(longest, 0, -1))
