@@ -162,14 +162,14 @@ def main() -> None:
     parser.add_argument("--tasks", help=f"comma-separated, of {', '.join(SHAPES)}")
     parser.add_argument("--strategy", default="auto")
     parser.add_argument(
-        "--pairs", type=int, help="steps of each kind, fewer where they are slow; 7, or 3 in the quick run"
+        "--pairs", type=int, help="steps of each kind, fewer where they are slow; 7, or 5 in the quick run"
     )
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the rows for machines")
     arguments = parser.parse_args()
     tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else tuple(SHAPES)
-    pairs = arguments.pairs or (3 if arguments.quick else 7)
+    pairs = arguments.pairs or (5 if arguments.quick else 7)
     settings = {"strategy": arguments.strategy, "pairs": pairs, "device": arguments.device}
     settings["patience"] = 10.0 if arguments.quick else 60.0
     name, about = results_name("supernet_step", arguments.device), provenance()
