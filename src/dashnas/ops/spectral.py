@@ -19,7 +19,7 @@ from torch import Tensor
 from dashnas.ops.geometry import Geometry, Phase, stride_phases
 from dashnas.ops.merge import Grid
 
-PART_ELEMENTS = 2**20
+PART_ELEMENTS = 2**21
 """Numbers in the spectra that are held at a time. Fewer cost more calls, more gain nothing (measured)."""
 
 
@@ -218,6 +218,8 @@ def _result(x: Tensor, kernel: Tensor, groups: int) -> Tensor:
     """Sum over the channels of each group: (f, 2, batch, in) and (f, 2, out, in // groups) to (f, 2, batch, out)."""
     if _is_depthwise(groups, x.shape[3], kernel.shape[2]):
         return _times(x, kernel.mT)
+    if groups == 1:
+        return _product(x, kernel.mT)
     return _by_group(_product, x.chunk(groups, 3), kernel.mT.chunk(groups, 3), 3)
 
 
@@ -225,6 +227,8 @@ def _gradient_of_input(grad: Tensor, kernel: Tensor, groups: int) -> Tensor:
     """Sum over the outputs of each group: (f, 2, batch, out) and (f, 2, out, in // groups) to (f, 2, batch, in)."""
     if _is_depthwise(groups, kernel.shape[3] * groups, grad.shape[3]):
         return _times(grad, kernel.mT, conjugate=True)
+    if groups == 1:
+        return _product(grad, kernel, conjugate=True)
     return _by_group(partial(_product, conjugate=True), grad.chunk(groups, 3), kernel.chunk(groups, 2), 3)
 
 
@@ -232,6 +236,8 @@ def _gradient_of_kernel(grad: Tensor, x: Tensor, groups: int) -> Tensor:
     """Sum over the batch: (f, 2, batch, out) and (f, 2, batch, in) to (f, 2, out, in // groups)."""
     if _is_depthwise(groups, x.shape[3], grad.shape[3]):
         return _times(grad, x, conjugate=True).sum(2)[..., None]
+    if groups == 1:
+        return _correlation(grad, x)
     return _by_group(_correlation, grad.chunk(groups, 3), x.chunk(groups, 3), 2)
 
 
@@ -239,8 +245,7 @@ def _by_group(
     function: Callable[[Tensor, Tensor], Tensor], a: Sequence[Tensor], b: Sequence[Tensor], axis: int
 ) -> Tensor:
     """A function of each pair, results side by side."""
-    results = [function(*pair) for pair in zip(a, b, strict=True)]
-    return torch.cat(results, axis) if len(results) > 1 else results[0]
+    return torch.cat([function(*pair) for pair in zip(a, b, strict=True)], axis)
 
 
 def _is_depthwise(groups: int, inputs: int, outputs: int) -> bool:
