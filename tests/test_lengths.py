@@ -103,8 +103,8 @@ class AsDouble:
     def __init__(self, part):
         self.part = part
 
-    def batch(self, indices, device):
-        batch = self.part.batch(indices, device)
+    def batch(self, indices, device, *, seed=None):
+        batch = self.part.batch(indices, device, seed=seed)
         return batch._replace(x=batch.x.double(), y=batch.y.double() if batch.y.is_floating_point() else batch.y)
 
 

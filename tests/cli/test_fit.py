@@ -146,7 +146,7 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     }  # fmt: skip
     assert settings["data"] == {
         "target": "classes", "images": False, "impute": True,
-        "validation_fraction": 0.25, "test_fraction": 0.0,
+        "validation_fraction": 0.25, "test_fraction": 0.0, "image_size": None, "augment": False,
     }  # fmt: skip
 
 
