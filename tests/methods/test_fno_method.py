@@ -6,7 +6,7 @@ import pytest
 
 from dashnas.data import TargetKind
 from dashnas.losses import make_loss
-from dashnas.methods import TaskData, get_method
+from dashnas.methods import MethodTask, get_method
 from dashnas.methods.fno import make_phase
 from dashnas.metrics import get_metric
 from dashnas.presets import Options
@@ -17,7 +17,7 @@ from tiny import prepared
 
 def task(kind, dims):
     data = replace(prepared(kind, dims), test=None)
-    return TaskData(name="tiny", data=data, metric=get_metric(None, kind), options=Options(threads=1))
+    return MethodTask(name="tiny", data=data, metric=get_metric(None, kind), options=Options(threads=1))
 
 
 @pytest.mark.parametrize(

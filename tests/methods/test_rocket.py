@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dashnas.data import DataConfig, TargetKind, prepare
-from dashnas.methods import TaskData, get_method
+from dashnas.methods import MethodTask, get_method
 from dashnas.metrics import get_metric
 from dashnas.presets import Options
 from dashnas.progress import Silent
@@ -15,7 +15,7 @@ from tiny import prepared
 
 def task(data):
     metric = get_metric(None, data.spec.target_kind)
-    return TaskData(name="tiny", data=replace(data, test=None), metric=metric, options=Options(threads=1))
+    return MethodTask(name="tiny", data=replace(data, test=None), metric=metric, options=Options(threads=1))
 
 
 def signals(classes=2, length=20, samples=60, lengths=None):

@@ -7,7 +7,7 @@ import pytest
 
 from dashnas.data import DataSpec, TargetKind
 from dashnas.errors import ConfigError
-from dashnas.methods import TaskData, get_method
+from dashnas.methods import MethodTask, get_method
 from dashnas.methods.extras import import_extra
 from dashnas.methods.xgboost import ROUNDS, deadline, flat_inputs, flat_targets, matrix, needed_bytes
 from dashnas.metrics import get_metric
@@ -18,7 +18,7 @@ from tiny import SPATIAL, prepared
 
 def task(kind=TargetKind.CLASSES, dims=1):
     data = prepared(kind, dims)
-    return TaskData(
+    return MethodTask(
         name="tiny", data=replace(data, test=None), metric=get_metric(None, kind), options=Options(threads=1)
     ), data.test  # fmt: skip
 

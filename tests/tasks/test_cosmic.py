@@ -5,7 +5,7 @@ import pytest
 from tiny_official import make, prepared
 
 from dashnas.errors import DataError
-from dashnas.tasks.nb360.cosmic import ImageTable, images
+from dashnas.tasks.nb360.cosmic import GalaxyTable, images
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_only_fields_of_galaxies_in_one_filter_are_used_in_sorted_order(folder):
 def test_the_middle_of_an_image_is_used_and_ignored_pixels_do_not_count(folder):
     path = folder / "npy_train/f435w/10760/2/1_0.npy"
     raw = np.load(path)
-    got = ImageTable([path], masked=True).take(slice(None), ["y", "mask"])
+    got = GalaxyTable([path], masked=True).take(slice(None), ["y", "mask"])
     np.testing.assert_array_equal(got["y"][0, 0], raw[1, 64:192, 64:192])
     np.testing.assert_array_equal(got["mask"][0], raw[2, 64:192, 64:192] == 0)
     assert not got["mask"][0, :, :36].any()
@@ -35,19 +35,19 @@ def test_the_middle_of_an_image_is_used_and_ignored_pixels_do_not_count(folder):
 
 def test_images_without_a_mask_of_ignored_pixels_count_everywhere(folder):
     path = folder / "npy_train/f435w/13737/3/1_0.npy"
-    assert ImageTable([path], masked=True).take(slice(None), ["mask"])["mask"].all()
+    assert GalaxyTable([path], masked=True).take(slice(None), ["mask"])["mask"].all()
 
 
 class TestSky:
     def test_training_adds_a_share_of_the_exposures_own_sky(self, folder):
         for name, level in (("1_0", 10.0), ("2_1", 20.0)):
             path = folder / f"npy_train/f435w/10760/2/{name}.npy"
-            got = ImageTable([path], masked=True).draw(np.array([0]), ["x"], [np.random.default_rng(3)])["x"]
+            got = GalaxyTable([path], masked=True).draw(np.array([0]), ["x"], [np.random.default_rng(3)])["x"]
             expected = np.load(path)[0, 64:192, 64:192] + level * np.random.default_rng(3).uniform(-0.9, 3)
             np.testing.assert_allclose(got[0, 0], expected, rtol=1e-6)
 
     def test_what_is_scored_has_always_the_same_sky(self, folder):
-        table = ImageTable(images(folder / "npy_test"), masked=True)
+        table = GalaxyTable(images(folder / "npy_test"), masked=True)
         one, all_of_them = table.take(np.array([1]), ["x"])["x"][0], table.take(slice(None), ["x"])["x"]
         np.testing.assert_array_equal(one, all_of_them[1])
         plain = np.load(images(folder / "npy_test")[1])[0, 64:192, 64:192]
@@ -58,7 +58,7 @@ class TestSky:
 
     def test_an_image_without_one_stays_as_it_is(self, folder):
         path = folder / "npy_train/f435w/13737/3/1_0.npy"
-        got = ImageTable([path], masked=True).take(slice(None), ["x"])["x"]
+        got = GalaxyTable([path], masked=True).take(slice(None), ["x"])["x"]
         np.testing.assert_array_equal(got[0, 0], np.load(path)[0, 64:192, 64:192])
 
 

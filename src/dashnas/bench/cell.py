@@ -20,7 +20,7 @@ from dashnas.data.task_data import CLEAN, check_protocol
 from dashnas.errors import ConfigError, DataError, UserError
 from dashnas.evaluate import final_score
 from dashnas.known_task import known_task
-from dashnas.methods import Method, MisfitError, TaskData, get_method
+from dashnas.methods import Method, MethodTask, MisfitError, get_method
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.protocol_metrics import find_metric
@@ -98,7 +98,7 @@ def _learn(store: Store, cell: CellName, conditions: Conditions, reporter: Repor
     if data.test is None:
         raise DataError(f"the task {cell.task} has no test part to score on")
     metric = find_metric(options.metric, data.spec.target_kind)
-    task = TaskData(name=cell.task, data=replace(data, test=None), metric=metric, options=options)
+    task = MethodTask(name=cell.task, data=replace(data, test=None), metric=metric, options=options)
     if reason := method.misfit(task):
         store.skip(cell, reason)
         return
@@ -125,7 +125,7 @@ def _budget(store: Store, cell: CellName, conditions: Conditions) -> float:
 
 def _fit_and_score(
     method: Method,
-    task: TaskData,
+    task: MethodTask,
     test: SealedTest,
     budget: float,
     cell: CellName,

@@ -8,7 +8,7 @@ from dashnas.budget import RESERVE, EpochCosts, most_epochs
 from dashnas.config import Schedule, TuneConfig
 from dashnas.job import open_job
 from dashnas.methods.dash import fitted
-from dashnas.methods.method import Fitted, TaskData
+from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
@@ -18,11 +18,11 @@ from dashnas.progress import Reporter
 class PlainBackbone:
     """The untouched backbone with its given recipe, all of the budget spent on training."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         return None
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         options = replace(task.options, seed=seed, budget_seconds=budget_seconds)
         with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:

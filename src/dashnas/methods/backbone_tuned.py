@@ -15,7 +15,7 @@ from dashnas.evaluate import validate
 from dashnas.job import Job, open_job
 from dashnas.methods.dash import fitted
 from dashnas.methods.halving import make_rungs, successive_halving, total_epochs
-from dashnas.methods.method import Fitted, TaskData
+from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
 from dashnas.phases import settled_schedule
@@ -35,11 +35,11 @@ TRIALS_FILE = "halving.json"
 class TunedBackbone:
     """The untouched backbone, its recipe found by successive halving over the ranges of NAS-Bench-360."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         return None
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         options = replace(task.options, seed=seed, budget_seconds=budget_seconds)
         with open_job(

@@ -8,7 +8,7 @@ from typing import Any
 from dashnas.backbones import BACKBONES
 from dashnas.config import Schedule
 from dashnas.job import Job, Retrained, open_job
-from dashnas.methods.method import Fitted, NetworkModel, TaskData
+from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
 from dashnas.model import TrainedModel, num_parameters
@@ -31,11 +31,11 @@ class Dash:
     dilations: tuple[int, ...] | None = None
     """As in `Options`."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         return backbone_misfit(self.backbone, task)
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         started = time.monotonic()
         asked = {name: value for name, value in asdict(self).items() if value is not None}
@@ -90,7 +90,7 @@ def fitted(
     )
 
 
-def backbone_misfit(name: str | None, task: TaskData) -> str | None:
+def backbone_misfit(name: str | None, task: MethodTask) -> str | None:
     """Why a backbone does not fit a task; None where it does."""
     dims = task.data.spec.spatial_dims
     if name is None or BACKBONES[name].spatial_dims == dims:

@@ -11,7 +11,7 @@ from dashnas.config import LearningRateSchedule
 from dashnas.data import Part
 from dashnas.job import find_device
 from dashnas.losses import Loss, make_loss
-from dashnas.methods.method import Fitted, NetworkModel, TaskData
+from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method
 from dashnas.model import num_parameters
 from dashnas.progress import Reporter
@@ -29,7 +29,7 @@ epochs)."""
 class FNO:
     """The Fourier neural operator of Li et al. 2021 with its own recipe, for images with a target per position."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         spec = task.data.spec
         if spec.spatial_dims != 2:
@@ -38,7 +38,7 @@ class FNO:
             return f"it is for a target per position, and the targets are {spec.target_kind.value}"
         return None
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         started = time.monotonic()
         device, data = find_device(task.options.device), task.data

@@ -29,7 +29,7 @@ class MisfitError(DashnasError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskData:
+class MethodTask:
     """A task as a method sees it: all but the test part."""
 
     name: str
@@ -92,10 +92,10 @@ class Fitted:
 class Method(Protocol):
     """A way to learn a task."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """Why the method cannot learn this task, in a few words; None where it can."""
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """Learn a task.
 
         Args:

@@ -8,7 +8,7 @@ from dashnas.budget import RESERVE, EpochCosts, full_trials
 from dashnas.config import FitConfig, LearningRateSchedule, Schedule
 from dashnas.job import Job, open_job
 from dashnas.methods.dash import search_tune_retrain
-from dashnas.methods.method import Fitted, MisfitError, TaskData
+from dashnas.methods.method import Fitted, MethodTask, MisfitError
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
@@ -21,11 +21,11 @@ HOPELESS = 5.0
 class PaperScaled:
     """The preset paper with all its numbers of epochs scaled alike to fit the budget, at least 1 each."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         return None
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         started = time.monotonic()
         options = replace(task.options, seed=seed, preset="paper")

@@ -11,7 +11,7 @@ from dashnas.convert import find_searchable
 from dashnas.data.spec import DataSpec
 from dashnas.job import open_job
 from dashnas.methods.dash import search_tune_retrain
-from dashnas.methods.method import Fitted, TaskData
+from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
@@ -23,11 +23,11 @@ from dashnas.space import Architecture, SearchSpace
 class RandomArchitecture:
     """Kernel sizes and dilations drawn from those that DASH searches, then tuned and trained as there."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         return None
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         started = time.monotonic()
         drawn = random_architecture(default_backbone(task.data.spec), task.data.spec, seed)

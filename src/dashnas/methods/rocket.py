@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dashnas.data import Part, TargetKind
 from dashnas.methods.extras import import_extra
-from dashnas.methods.method import Fitted, TaskData
+from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.progress import Reporter
 from dashnas.seeding import derive_seed
@@ -33,7 +33,7 @@ PENALTIES = np.logspace(-3, 3, 10)
 class Rocket:
     """Random convolutions and a ridge classifier, for classes of signals; needs the extra bench."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         spec = task.data.spec
         if spec.spatial_dims != 1:
@@ -46,7 +46,7 @@ class Rocket:
             return f"it is for signals of at least {SHORTEST} samples, and these have {spec.spatial_shape[0]}"
         return None
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`; it takes the time it takes, and nothing is kept for going on."""
         transform = import_extra("sktime.transformations.panel.rocket").Rocket(
             num_kernels=KERNELS, random_state=derive_seed(seed, "rocket") % 2**31, n_jobs=task.options.threads or 1

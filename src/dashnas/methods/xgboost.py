@@ -19,7 +19,7 @@ from dashnas.evaluate import value_of
 from dashnas.job import find_device
 from dashnas.memory import describe_bytes, free_bytes
 from dashnas.methods.extras import import_extra
-from dashnas.methods.method import Fitted, TaskData
+from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.progress import Reporter
 from dashnas.seeding import derive_seed
@@ -42,7 +42,7 @@ BYTES_PER_OUTPUT = 32
 class XGBoost:
     """Gradient-boosted trees on flattened inputs, without any network; needs the extra bench."""
 
-    def misfit(self, task: TaskData) -> str | None:
+    def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
         data = task.data
         if data.development.mask() is not None:
@@ -55,7 +55,7 @@ class XGBoost:
             )
         return None
 
-    def fit(self, task: TaskData, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
+    def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`; nothing is kept for going on, so that a stopped fit begins again."""
         started = time.monotonic()
         library = import_extra("xgboost")

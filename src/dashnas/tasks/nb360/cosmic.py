@@ -71,9 +71,9 @@ def read(folder: Path, protocol: str, seed: int) -> TaskData:
     found = {part: images(find_file(folder, f"npy_{part}")) for part in ("train", "test")}
     # The code of NAS-Bench-360 scores ignored pixels too.
     train, scored, test = (
-        ImageTable(found["train"], masked=True),
-        ImageTable(found["train"], masked=protocol != NB360),
-        ImageTable(found["test"], masked=protocol != NB360),
+        GalaxyTable(found["train"], masked=True),
+        GalaxyTable(found["train"], masked=protocol != NB360),
+        GalaxyTable(found["test"], masked=protocol != NB360),
     )
     n = len(train)
     held = share(n, 420, 4830) if protocol == DASH else share(n, 1, 10)
@@ -113,8 +113,8 @@ def images(folder: Path) -> list[Path]:
     return found
 
 
-class ImageTable:
-    """Images, read when they are asked for; with some of the sky added.
+class GalaxyTable:
+    """Images of fields of galaxies, read when they are asked for; with some of the sky added.
 
     Args:
         paths: of the images.
