@@ -148,7 +148,7 @@ def test_a_picture_of_mixed_protocols_says_so(kind):
         *cells(errors, seconds=1.0, architecture=chosen),
         *cells({"c": errors["a"]}, seconds=1.0, architecture=chosen, protocol="dash-official"),
     ]
-    title = PICTURES[kind](runs, Choices(title="ours", mix_protocols=True)).draw().get_suptitle()
+    title = PICTURES[kind](runs, Choices(title="ours", mix=True)).draw().get_suptitle()
     assert title == "ours\nprotocols mixed: clean, dash-official"
     assert PICTURES[kind](runs[:-2], Choices(title="ours")).draw().get_suptitle() == "ours"
 

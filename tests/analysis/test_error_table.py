@@ -46,9 +46,9 @@ def test_rows_are_the_scores_that_there_are():
 
 def test_protocols_are_not_mixed_unless_asked_for():
     mixed = [cell(), cell(method="wrn", protocol="nb360-official")]
-    with pytest.raises(ConfigError, match=r"different protocols: clean \(1\), nb360-official \(1\).*--mix-protocols"):
+    with pytest.raises(ConfigError, match=r"different protocols: clean \(1\), nb360-official \(1\).*--mix"):
         error_table(mixed)
-    assert error_table(mixed, mix_protocols=True).protocols == ("clean", "nb360-official")
+    assert error_table(mixed, mix=True).protocols == ("clean", "nb360-official")
 
 
 def test_published_tables_are_not_mixed_with_each_other_either():
@@ -58,9 +58,9 @@ def test_published_tables_are_not_mixed_with_each_other_either():
 
 def test_metrics_of_a_task_are_not_mixed_unless_asked_for():
     mixed = [cell(), cell(method="wrn", metric="macro_f1", higher_is_better=True)]
-    with pytest.raises(ConfigError, match=r"'crop' are of different metrics: error, macro_f1;.*--mix-protocols"):
+    with pytest.raises(ConfigError, match=r"'crop' are of different metrics: error, macro_f1;.*--mix"):
         error_table(mixed)
-    assert error_table(mixed, mix_protocols=True).metrics == {"crop": "error / macro_f1"}
+    assert error_table(mixed, mix=True).metrics == {"crop": "error / macro_f1"}
 
 
 def test_one_metric_with_two_directions_is_two_metrics():
@@ -70,7 +70,7 @@ def test_one_metric_with_two_directions_is_two_metrics():
 
 def test_in_a_mixture_a_method_of_two_protocols_becomes_two():
     mixed = [cell(), cell(protocol="dash-official"), cell(method="wrn")]
-    made = error_table(mixed, mix_protocols=True)
+    made = error_table(mixed, mix=True)
     assert made.methods == ("dash [clean]", "dash [dash-official]", "wrn")
 
 

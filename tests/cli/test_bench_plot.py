@@ -167,26 +167,26 @@ class TestStore:
 class TestRunsOverPublished:
     def test_protocols_are_not_mixed_unless_asked_for(self, store):
         both = ["bench", "plot", "--store", store, "--published", "dash-fig4"]
-        assert_refused(dashnas(*both), r"different protocols: clean \(18\), published:dash-table2 \(50\).*--mix-prot")
+        assert_refused(dashnas(*both), r"different protocols: clean \(18\), published:dash-table2 \(50\).*--mix")
 
     def test_the_mixture_is_told(self, store):
-        both = ["--store", store, "--published", "dash-fig4", "--mix-protocols", "--missing", "drop", "--json"]
+        both = ["--store", store, "--published", "dash-fig4", "--mix", "--missing", "drop", "--json"]
         assert json.loads(dashnas("bench", "plot", *both).stdout)["protocols"] == ["clean", "published:dash-table2"]
 
     def test_tasks_in_common_are_compared(self, store):
-        both = ["--store", store, "--published", "dash-fig4", "--mix-protocols", "--missing", "drop"]
+        both = ["--store", store, "--published", "dash-fig4", "--mix", "--missing", "drop"]
         assert methods(*both) == ["backbone", "dash", "random", *PAPER_FIGURES["dash-fig4"].methods]
         ranked = rows(*both, "--kind", "ranks", "--tasks", "darcy,ecg")
         assert {row["tasks"] for row in ranked} == {2}
 
     def test_runs_are_laid_over_best_of_curves(self, store):
-        both = ["--store", store, "--published", "dash-fig1a", "--mix-protocols", "--missing", "infinite"]
+        both = ["--store", store, "--published", "dash-fig1a", "--mix", "--missing", "infinite"]
         curves = [*PAPER_FIGURES["dash-fig1a"].best_of, "backbone", "dash", "random"]
         assert methods(*both, "--tasks", "darcy,ecg") == curves
 
     def test_percent_and_fractions_are_on_one_scale(self, tmp_path):
         write_store(tmp_path, ["cifar100"])
-        both = ["--store", tmp_path, "--published", "dash-fig4", "--mix-protocols", "--tasks", "cifar100"]
+        both = ["--store", tmp_path, "--published", "dash-fig4", "--mix", "--tasks", "cifar100"]
         ranked = {row["method"]: row["median_rank"] for row in rows(*both, "--kind", "ranks")}
         assert (ranked["dash"], ranked["WRN"], ranked["backbone"]) == (1, 2, 8)
 

@@ -112,17 +112,17 @@ class ErrorTable:
         ]
 
 
-def error_table(cells: Iterable[Cell], *, mix_protocols: bool = False) -> ErrorTable:
+def error_table(cells: Iterable[Cell], *, mix: bool = False) -> ErrorTable:
     """Put cells into a table: errors, lower is better, means over seeds; methods and tasks in the order they come in.
 
     Args:
         cells: as runs and published tables give them.
-        mix_protocols: as of `comparable`.
+        mix: as of `comparable`.
 
     Raises:
         ConfigError: as of `comparable`.
     """
-    cells = comparable(cells, mix_protocols=mix_protocols)
+    cells = comparable(cells, mix=mix)
     methods = tuple(dict.fromkeys(cell.method for cell in cells))
     tasks = tuple(dict.fromkeys(cell.task for cell in cells))
     groups: defaultdict[tuple[str, str], list[Cell]] = defaultdict(list)
@@ -143,7 +143,7 @@ def error_table(cells: Iterable[Cell], *, mix_protocols: bool = False) -> ErrorT
     )
 
 
-def comparable(cells: Iterable[Cell], *, mix_protocols: bool = False) -> list[Cell]:
+def comparable(cells: Iterable[Cell], *, mix: bool = False) -> list[Cell]:
     """The cells, if they may stand in one table.
 
     Percent become fractions, so that 23.35 of "error_pct" and 0.2335 of "error" agree. A method that has scores of two
@@ -151,7 +151,7 @@ def comparable(cells: Iterable[Cell], *, mix_protocols: bool = False) -> list[Ce
 
     Args:
         cells: as runs and published tables give them.
-        mix_protocols: whether scores of different protocols, or of different metrics on one task, may stand in one
+        mix: whether scores of different protocols, or of different metrics on one task, may stand in one
             table. They were made by different rules, so differences between them need not be differences of methods.
 
     Raises:
@@ -161,7 +161,7 @@ def comparable(cells: Iterable[Cell], *, mix_protocols: bool = False) -> list[Ce
     cells = [as_fraction(cell) for cell in cells]
     if not cells:
         raise ConfigError("there are no scores to compare; name a published table or a store that has finished runs")
-    if not mix_protocols:
+    if not mix:
         _refuse_mixtures(cells)
     cells = _told_apart(cells)
     _check_values(cells)
@@ -211,13 +211,13 @@ def _refuse_mixtures(cells: Sequence[Cell]) -> None:
         listed = ", ".join(f"{protocol} ({count})" for protocol, count in protocols.items())
         raise ConfigError(
             f"these scores follow different protocols: {listed}; scores of different rules are not compared unless "
-            "that is asked for (mix_protocols=True, --mix-protocols)"
+            "that is asked for (mix=True, --mix)"
         )
     for task in dict.fromkeys(cell.task for cell in cells):
         if len(metrics := _metrics(cells, task)) > 1:
             raise ConfigError(
                 f"the scores on {task!r} are of different metrics: {', '.join(metrics)}; choose one, or ask for the "
-                "mixture (mix_protocols=True, --mix-protocols)"
+                "mixture (mix=True, --mix)"
             )
 
 

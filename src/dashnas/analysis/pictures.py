@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Choices:
     """What may be chosen for a picture; each kind takes what it needs."""
 
-    mix_protocols: bool = False
+    mix: bool = False
     """As of `comparable`."""
     missing: Missing | None = None
     """As of `ErrorTable.settle_missing`."""
@@ -91,7 +91,7 @@ def gains(cells: Sequence[Cell], choices: Choices) -> Picture:
     """Gains over random architectures."""
     from dashnas.analysis.drawing import draw_random_gain
 
-    made = random_gain(cells, random=choices.random, mix_protocols=choices.mix_protocols)
+    made = random_gain(cells, random=choices.random, mix=choices.mix)
     return Picture(
         rows=random_gain_rows(made), draw=lambda: draw_random_gain(made, choices.random, _title(cells, choices))
     )
@@ -125,7 +125,7 @@ def _title(cells: Sequence[Cell], choices: Choices) -> str:
 
 
 def _table(cells: Sequence[Cell], choices: Choices) -> ErrorTable:
-    table = error_table(cells, mix_protocols=choices.mix_protocols)
+    table = error_table(cells, mix=choices.mix)
     if not choices.best_of:
         return table
     grouped = {method for members in choices.best_of.values() for method in members}

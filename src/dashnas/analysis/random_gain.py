@@ -23,7 +23,7 @@ class RandomGain:
     """The same of each seed. Those of the random architectures themselves show how much they differ."""
 
 
-def random_gain(cells: Iterable[Cell], *, random: str = "random", mix_protocols: bool = False) -> list[RandomGain]:
+def random_gain(cells: Iterable[Cell], *, random: str = "random", mix: bool = False) -> list[RandomGain]:
     """The gain of every method on every task on which random architectures were run, themselves included.
 
     The definition is that of Yang, Esperanca and Carlucci 2020 ("NAS evaluation is frustratingly hard"),
@@ -32,12 +32,12 @@ def random_gain(cells: Iterable[Cell], *, random: str = "random", mix_protocols:
     Args:
         cells: runs; each seed of `random` is an architecture.
         random: the name of the method that draws architectures at random.
-        mix_protocols: as of `comparable`.
+        mix: as of `comparable`.
 
     Raises:
         ConfigError: no random architectures, one that diverged, all without error, or as of `comparable`.
     """
-    cells = comparable(cells, mix_protocols=mix_protocols)
+    cells = comparable(cells, mix=mix)
     names = dict.fromkeys(cell.method for cell in cells)
     if random not in names:
         raise ConfigError(unknown_name("method of random architectures", random, names))

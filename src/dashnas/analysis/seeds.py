@@ -49,19 +49,17 @@ class Paired:
     have been significant at that level, and a large p says nothing."""
 
 
-def seed_spread(cells: Iterable[Cell], *, mix_protocols: bool = False) -> list[Spread]:
+def seed_spread(cells: Iterable[Cell], *, mix: bool = False) -> list[Spread]:
     """Mean and spread of each method on each task, tasks in the order they come in.
 
     Raises:
         ConfigError: as of `comparable`.
     """
-    groups = _by_task_and_method(comparable(cells, mix_protocols=mix_protocols))
+    groups = _by_task_and_method(comparable(cells, mix=mix))
     return [_spread(task, method, group) for task, methods in groups.items() for method, group in methods.items()]
 
 
-def paired_comparisons(
-    cells: Iterable[Cell], method: str, reference: str, *, mix_protocols: bool = False
-) -> list[Paired]:
+def paired_comparisons(cells: Iterable[Cell], method: str, reference: str, *, mix: bool = False) -> list[Paired]:
     """Compare two methods on each task over the seeds that both have, and over tasks.
 
     The pairs of a task are its common seeds: both methods had the same split and order of samples there. Over tasks a
@@ -71,7 +69,7 @@ def paired_comparisons(
         cells: runs with seeds.
         method: what is judged.
         reference: what it is compared with.
-        mix_protocols: as of `comparable`.
+        mix: as of `comparable`.
 
     Returns:
         One for each task, then one over tasks.
@@ -81,7 +79,7 @@ def paired_comparisons(
 
     Reference: Wilcoxon 1945; over tasks, Demsar 2006, Section 3.1.3.
     """
-    cells = comparable(cells, mix_protocols=mix_protocols)
+    cells = comparable(cells, mix=mix)
     names = {cell.method for cell in cells}
     for name in (method, reference):
         if name not in names:

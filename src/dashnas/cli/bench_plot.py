@@ -53,8 +53,8 @@ def plot(
     floor: Annotated[
         float | None, typer.Option(metavar="ERROR", help="Smaller errors count as this one; ratios need some error.")
     ] = None,
-    mix_protocols: Annotated[
-        bool, typer.Option("--mix-protocols", help="Put scores of different protocols or metrics side by side.")
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Put scores of different protocols or metrics side by side.")
     ] = False,
     corrected: Annotated[
         bool, typer.Option("--corrected", help="With the known misprints of the papers corrected.")
@@ -73,7 +73,7 @@ def plot(
     """Draw a comparison: of runs, of numbers that the papers published, or of both.
 
     Published numbers follow rules of their own: runs are laid over them only with
-    --mix-protocols. --json prints the table behind the picture.
+    --mix. --json prints the table behind the picture.
 
     For example:
 
@@ -82,7 +82,7 @@ def plot(
       dashnas bench plot --published dash-table2 --kind ranks --reference WRN
       dashnas bench plot --store runs/bench --kind critical-difference
       dashnas bench plot --store runs/bench --kind random-gain --json
-      dashnas bench plot --store runs/bench --published dash-fig4 --mix-protocols --missing drop
+      dashnas bench plot --store runs/bench --published dash-fig4 --mix --missing drop
       dashnas bench plot --list
     """
     from dashnas.analysis.drawing import check_format, save_figure
@@ -107,7 +107,7 @@ def plot(
     mended = ", misprints corrected" if corrected else ""
     sources = [figure.source + mended for figure in figures] + [str(folder) for folder in store or ()]
     choices = Choices(
-        mix_protocols=mix_protocols,
+        mix=mix,
         missing=_one_of("--missing", missing, ("drop", "infinite")),
         floor=floor,
         best_of=_groups(best_of) or next((figure.best_of for figure in figures), {}),
