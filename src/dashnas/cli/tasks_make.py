@@ -92,7 +92,7 @@ def spherical(
 
     recipe = SphereRecipe(seed=seed, turn_every=turn_every)
     if images == "cifar100":
-        arrays = read_cifar100(official_folder("cifar100") / "cifar-100-python")
+        arrays = read_cifar100(official_folder("cifar100"))
         out = out or official_folder("spherical") / OFFICIAL_NAME
     elif Path(images).is_file():
         arrays = read_npz(Path(images))

@@ -5,11 +5,12 @@ still much like another. Sorted by class, without a split of their own. Nothing 
 """
 
 import gzip
+import io
 
 import numpy as np
 
 from dashnas.data.spec import TargetKind
-from dashnas.tasks.safe_pickle import read_pickled_array
+from dashnas.tasks.safe_pickle import load_pickle
 from dashnas.tasks.task import Arrays, RealTask
 from dashnas.tasks.wheels import Package, read_members
 
@@ -36,7 +37,7 @@ def first_of_equals(images: np.ndarray) -> np.ndarray:
 def build() -> Arrays:
     """Arrays x (0 to 255), y."""
     members = read_members(PACKAGE)
-    images, labels = (read_pickled_array(gzip.decompress(members[member])) for member in (_IMAGES, _LABELS))
+    images, labels = (load_pickle(io.BytesIO(gzip.decompress(members[name])), name) for name in (_IMAGES, _LABELS))
     kept = first_of_equals(images)
     return {"x": images[kept, None].astype(np.float32), "y": labels[kept].astype(np.int64)}
 

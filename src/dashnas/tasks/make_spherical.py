@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 
 from dashnas.errors import ConfigError, DataError
 from dashnas.storage import atomic_file
-from dashnas.tasks.safe_pickle import load_pickle_file
+from dashnas.tasks.nb360.cifar100 import read_part
 from dashnas.tasks.sphere import GRID, places_on_image, sphere_points
 from dashnas.tasks.synthetic import write_mark
 
@@ -156,22 +156,15 @@ def _images(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def read_cifar100(folder: Path) -> dict[str, np.ndarray]:
-    """Arrays x, y, x_test, y_test of the official files `train` and `test` in a folder.
+    """Arrays x, y, x_test, y_test of the official files in the folder of CIFAR-100.
 
     Raises:
         DataError: they are missing, or something else.
     """
     arrays: dict[str, np.ndarray] = {}
     for part, suffix in (("train", ""), ("test", "_test")):
-        path = folder / part
-        if not path.is_file():
-            raise DataError(f"{path} does not exist; give `dashnas tasks fetch cifar100` first, which puts it there")
-        content = load_pickle_file(path, encoding="latin1")
-        try:
-            arrays["x" + suffix] = np.asarray(content["data"]).reshape(-1, 3, 32, 32)
-            arrays["y" + suffix] = np.asarray(content["fine_labels"], np.int64)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path} is no file of CIFAR-100 ({error}); fetch it again") from error
+        columns = read_part(folder, part).take(slice(None), ["x", "y"])
+        arrays |= {name + suffix: values for name, values in columns.items()}
     return arrays
 
 

@@ -4,7 +4,6 @@ Looking up any other name than NumPy's own array parts is refused before it happ
 can do no more than make arrays, strings, numbers and containers of them.
 """
 
-import io
 import pickle
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal
@@ -115,59 +114,42 @@ def load_npy(path: Path, *, encoding: Encoding = "ASCII", lazily: bool = False) 
     """
     try:
         with path.open("rb") as file:
-            shape, fortran, dtype = _read_header(file)
-            if not dtype.hasobject:
-                return np.load(path, mmap_mode="r" if lazily else None, allow_pickle=False)
-            objects = load_pickle(file, path, encoding=encoding)
-    except DataError:
-        raise
+            if _read_header(file, path)[-1].hasobject:
+                file.seek(0)
+                return load_npy_objects(file, path, encoding=encoding)
+            return np.load(path, mmap_mode="r" if lazily else None, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # headers are parsed as Python text, which can fail in many ways
-        raise DataError(f"{path} is damaged, cut short, or not a .npy file ({error})") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is damaged or cut short ({error})") from error
+
+
+def load_npy_objects(stream: IO[bytes], origin: Path | str, *, encoding: Encoding = "ASCII") -> Any:
+    """The content of an `.npy` file of Python objects.
+
+    Args:
+        stream: where it begins.
+        origin: file that it is read from, for messages.
+        encoding: how the strings of Python 2 are read.
+
+    Returns:
+        The array; of one that holds a single object without an axis, the object.
+
+    Raises:
+        DataError: as `load_npy`.
+    """
+    shape, fortran, _ = _read_header(stream, origin)
+    objects = load_pickle(stream, origin, encoding=encoding)
     if not isinstance(objects, np.ndarray) or objects.size != np.prod(shape, dtype=int):
-        raise DataError(f"{path} is damaged: its pickle is not the array of shape {shape} that its header tells of")
+        raise DataError(f"{origin} is damaged: its pickle is not the array of shape {shape} that its header tells of")
     return objects.item() if shape == () else objects.reshape(shape, order="F" if fortran else "C")
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    return np.lib.format.read_array_header_2_0(file)
-
-
-def read_object_array(content: bytes) -> Any:
-    """Read the single object of a `.npy` file that was saved as a 0-d object array.
-
-    It may be built of plain containers, strings, numbers and arrays of numbers; anything else is refused
-    before it is looked up.
-
-    Raises:
-        DataError: not such a file, or a pickle that names anything but NumPy's own array parts.
-    """
-    stream = io.BytesIO(content)
+def _read_header(stream: IO[bytes], origin: Path | str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in the order of Fortran, and type."""
     try:
-        _read_header(stream)
-        return ArrayUnpickler(stream).load().item()
-    except DataError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        raise DataError(f"cannot read this as a pickled object array: {error}") from error
-
-
-def read_pickled_array(content: bytes) -> np.ndarray:
-    """Read a pickle of one array of numbers; anything else is refused before it is looked up.
-
-    Raises:
-        DataError: not such a pickle.
-    """
-    try:
-        array = ArrayUnpickler(io.BytesIO(content)).load()
-    except DataError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        raise DataError(f"cannot read this as a pickled array: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.hasobject:
-        raise DataError(f"this pickle holds {type(array).__name__}, not an array of numbers")
-    return array
+        if np.lib.format.read_magic(stream) == (1, 0):
+            return np.lib.format.read_array_header_1_0(stream)
+        return np.lib.format.read_array_header_2_0(stream)
+    except Exception as error:  # headers are parsed as Python text, which can fail in many ways
+        raise DataError(f"{origin} is damaged, cut short, or not a .npy file ({error})") from error

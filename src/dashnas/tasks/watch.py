@@ -8,10 +8,12 @@ Published errors (Burns et al. 2018, first version, the same 10 people) are of 5
 random forest and by time, which is easier, for the CRNN.
 """
 
+import io
+
 import numpy as np
 
 from dashnas.data.spec import TargetKind
-from dashnas.tasks.safe_pickle import read_object_array
+from dashnas.tasks.safe_pickle import load_npy_objects
 from dashnas.tasks.task import Arrays, RealTask
 from dashnas.tasks.wheels import Package, read_members
 
@@ -36,7 +38,7 @@ def windows(recording: np.ndarray, length: int) -> np.ndarray:
 
 def build() -> Arrays:
     """Arrays x, y (names of the exercises), group (numbers of the people)."""
-    recordings = read_object_array(read_members(PACKAGE)[_MEMBER])
+    recordings = load_npy_objects(io.BytesIO(read_members(PACKAGE)[_MEMBER]), _MEMBER)
     parts = [windows(recording, WINDOW_SAMPLES) for recording in recordings["X"]]
     counts = [len(part) for part in parts]
     names = np.array(recordings["y_labels"])[recordings["y"]]

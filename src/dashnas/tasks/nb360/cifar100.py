@@ -32,7 +32,7 @@ ARCHIVE = "cifar-100-python.tar.gz"
 
 def read(folder: Path, protocol: str, seed: int) -> TaskData:
     """The images of the official files."""
-    train, test = (_table(folder, part) for part in ("train", "test"))
+    train, test = (read_part(folder, part) for part in ("train", "test"))
     n = len(train)
     held = share(n, 10_000, 50_000)
     order = np.arange(n) if protocol == NB360 else shuffled(n, seed)
@@ -60,7 +60,16 @@ def read(folder: Path, protocol: str, seed: int) -> TaskData:
     )
 
 
-def _table(folder: Path, part: str) -> ArrayTable:
+def read_part(folder: Path, part: str) -> ArrayTable:
+    """Images `x` (n, 3, 32, 32), uint8, and fine labels `y` of an official file.
+
+    Args:
+        folder: of the files.
+        part: `train` or `test`.
+
+    Raises:
+        DataError: the file is missing, damaged or holds something else.
+    """
     path = find_file(folder, f"cifar-100-python/{part}", part, ARCHIVE)
     content = need_keys(_load(path, part), ("data", "fine_labels"), path)
     images = need_shape(content["data"], (None, 3 * 32 * 32), "data", path)
