@@ -38,6 +38,7 @@ from sklearn.metrics import (
 
 from dashnas.data.spec import TargetKind
 from dashnas.errors import ConfigError, DataError, unknown_name
+from dashnas.plain_json import plain_json
 
 Compute = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
@@ -109,13 +110,8 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; JSON has no infinity, so that null stands for the score of a diverged network."""
-        own = _plain(asdict(self))
-        also = own.pop("also")
-        return own | ({"also": _plain(also)} if also else {})
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in values.items()}
+        own = plain_json(asdict(self))
+        return own if self.also else {name: value for name, value in own.items() if name != "also"}
 
 
 def score(

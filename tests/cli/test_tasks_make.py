@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from cli.commands import assert_refused, dashnas
-from dashnas.tasks.make_darcy import TEST, TRAINING
+from dashnas.tasks.nb360.darcy import TEST, TRAIN
 from dashnas.tasks.synthetic import MARK
 
 
@@ -25,12 +25,12 @@ class TestDarcy:
     def test_prints_where_its_files_lie_and_nothing_else(self, tmp_path):
         result = dashnas("tasks", "make", "darcy", *SMALL, "--out", tmp_path / "mine")
         assert result.exit_code == 0, result.stderr
-        assert result.stdout.splitlines() == [str(tmp_path / "mine" / name) for name in (TRAINING, TEST)]
+        assert result.stdout.splitlines() == [str(tmp_path / "mine" / name) for name in (TRAIN, TEST)]
         assert result.stderr == ""
 
     def test_without_out_the_files_go_where_the_task_looks_for_them(self, tmp_path, monkeypatch):
         assert dashnas("tasks", "make", "darcy", *SMALL).exit_code == 0
-        assert (tmp_path / "cache" / "official" / "darcy" / TRAINING).exists()
+        assert (tmp_path / "cache" / "official" / "darcy" / TRAIN).exists()
         monkeypatch.setenv("DASHNAS_DATA", str(tmp_path / "data"))
         assert dashnas("tasks", "make", "darcy", *SMALL, "--seed=9").exit_code == 0
         assert json.loads((tmp_path / "data" / "darcy" / MARK).read_text())["recipe"]["seed"] == 9

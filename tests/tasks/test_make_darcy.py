@@ -15,7 +15,8 @@ from dashnas.errors import ConfigError, DataError
 from dashnas.tasks import OFFICIAL_TASKS
 from dashnas.tasks import make_darcy as module
 from dashnas.tasks.darcy_equations import sample
-from dashnas.tasks.make_darcy import TEST, TRAINING, DarcyRecipe, make_darcy
+from dashnas.tasks.make_darcy import DarcyRecipe, make_darcy
+from dashnas.tasks.nb360.darcy import TEST, TRAIN
 from dashnas.tasks.official import OfficialSource
 from dashnas.tasks.synthetic import MARK
 
@@ -44,13 +45,13 @@ def stop_after(n):
 
 def test_the_usual_recipe_has_as_many_samples_and_points_as_the_benchmark():
     recipe = DarcyRecipe()
-    assert {name: len(indices) for name, indices in recipe.files.items()} == {TRAINING: 1000, TEST: 100}
+    assert {name: len(indices) for name, indices in recipe.files.items()} == {TRAIN: 1000, TEST: 100}
     assert recipe.points == 85
 
 
 def test_files_hold_every_so_many_cells_of_ground_and_pressure_as_coeff_and_sol(made):
-    assert set(content(made)) == {TRAINING, TEST, MARK}
-    arrays = loadmat(made / TRAINING)
+    assert set(content(made)) == {TRAIN, TEST, MARK}
+    arrays = loadmat(made / TRAIN)
     assert arrays["coeff"].dtype == arrays["sol"].dtype == np.float32
     assert arrays["coeff"].shape == arrays["sol"].shape == (5, 4, 4)
     assert loadmat(made / TEST)["sol"].shape == (1, 4, 4)
@@ -71,13 +72,13 @@ def test_files_say_that_they_are_not_the_official_ones(made):
 
 def test_another_seed_makes_other_files(made, tmp_path):
     make_darcy(DarcyRecipe(n=6, grid=16, stride=5, seed=4), tmp_path)
-    assert content(tmp_path)[TRAINING] != content(made)[TRAINING]
+    assert content(tmp_path)[TRAIN] != content(made)[TRAIN]
 
 
 def test_what_is_made_is_not_made_again(made, monkeypatch):
     before = content(made)
     monkeypatch.setattr(module, "sample", None)
-    assert make_darcy(SMALL, made) == [made / TRAINING, made / TEST]
+    assert make_darcy(SMALL, made) == [made / TRAIN, made / TEST]
     assert content(made) == before
 
 
@@ -102,7 +103,7 @@ def test_a_damaged_sample_is_made_again(made, tmp_path):
 
 
 def test_a_stop_between_the_files_is_no_obstacle(made, tmp_path):
-    (tmp_path / TRAINING).write_bytes((made / TRAINING).read_bytes())
+    (tmp_path / TRAIN).write_bytes((made / TRAIN).read_bytes())
     make_darcy(SMALL, tmp_path)
     assert content(tmp_path) == content(made)
 

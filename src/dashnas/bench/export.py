@@ -5,10 +5,10 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from math import isfinite
 
 from dashnas.bench.table import Row
 from dashnas.errors import ConfigError, unknown_name
+from dashnas.plain_json import plain_json
 
 
 def score_text(row: Row, plus_minus: str = "±") -> str:
@@ -30,11 +30,7 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def to_json(rows: Sequence[Row]) -> str:
     """A list with an object per row, all fields; null for what is not finite."""
-    plain = [
-        {name: None if isinstance(v, float) and not isfinite(v) else v for name, v in row.to_json().items()}
-        for row in rows
-    ]
-    return json.dumps(plain, indent=2) + "\n"
+    return json.dumps(plain_json([row.to_json() for row in rows]), indent=2) + "\n"
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

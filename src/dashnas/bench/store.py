@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from enum import StrEnum
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from dashnas.analysis import Cell
 from dashnas.bench.grid import CellName
 from dashnas.errors import RunError, StorageError
+from dashnas.plain_json import plain_json
 from dashnas.runs import write_json
 
 FORMAT = 1
@@ -95,8 +96,8 @@ class Store:
 
     def finish(self, cell: CellName, result: Mapping[str, Any], report: Mapping[str, Any]) -> None:
         """Keep the result of a cell; the report first, since the result is what makes it finished."""
-        write_json(self._cell_path(cell, ".report"), _plain(report))
-        write_json(self._path(cell, State.FINISHED), _plain(result))
+        write_json(self._cell_path(cell, ".report"), plain_json(report))
+        write_json(self._path(cell, State.FINISHED), plain_json(result))
         self._path(cell, State.FAILED).unlink(missing_ok=True)
 
     def skip(self, cell: CellName, reason: str) -> None:
@@ -212,12 +213,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RunError(f"{path} is damaged: expected an object; delete it and run again")
     return content
-
-
-def _plain(value: Any) -> Any:
-    """The same with null for numbers that JSON does not have."""
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

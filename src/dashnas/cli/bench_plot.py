@@ -89,6 +89,7 @@ def plot(
     from dashnas.analysis.pictures import PICTURES, Choices
     from dashnas.cli.bench_cells import choose, figure_named, gather, networks_of
     from dashnas.errors import ConfigError, unknown_name
+    from dashnas.plain_json import plain_json
 
     if listed:
         _print_list(as_json)
@@ -126,7 +127,7 @@ def plot(
                     "kind": kind,
                     "sources": sources,
                     "protocols": protocols,
-                    "rows": [_plain(row) for row in picture.rows],
+                    "rows": plain_json(picture.rows),
                 },
                 indent=2,
             )
@@ -181,16 +182,3 @@ def _one_of(option: str, value: str | None, known: tuple[str, ...]) -> Any:
     if value is not None and value not in known:
         raise ConfigError(f"{option} must be one of {', '.join(known)}; got {value!r}")
     return value
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with null for what is infinite, as where a run diverged, since JSON has no such number."""
-    infinite = (float("inf"), -float("inf"))
-    return {
-        key: [None if one in infinite else one for one in value]
-        if isinstance(value, tuple)
-        else None
-        if value in infinite
-        else value
-        for key, value in row.items()
-    }

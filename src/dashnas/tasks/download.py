@@ -16,7 +16,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,9 @@ from typing import IO, Any
 
 from dashnas.errors import DataError, StorageError
 from dashnas.storage import atomic_file, storage_error
+from dashnas.tasks.progress import Progress
 
 _CHUNK_BYTES = 2**20
-Progress = Callable[[int, int], None]
-"""Told how many bytes of how many are there; of 0 when that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """The files of an official task brought into its folder: found, downloaded or unpacked, whatever each of them needs."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 from dashnas.errors import ConfigError, DataError, unknown_name
@@ -9,10 +8,8 @@ from dashnas.storage import storage_error
 from dashnas.tasks.download import PATIENT, DownloadError, Patience, download
 from dashnas.tasks.official import official_folder
 from dashnas.tasks.official_files import OFFICIAL_FILES, SHARED_FOLDER, OfficialFile
+from dashnas.tasks.progress import Progress
 from dashnas.tasks.unpack import unpack
-
-Progress = Callable[[int, int], None]
-"""Told how many bytes of how many of a file are there; of 0 when that is not known."""
 
 
 def fetch_official(

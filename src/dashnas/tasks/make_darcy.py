@@ -10,7 +10,7 @@ import platform
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,14 +24,12 @@ from threadpoolctl import threadpool_limits
 from dashnas.errors import ConfigError, DataError
 from dashnas.storage import atomic_file
 from dashnas.tasks.darcy_equations import FEWEST_CELLS, LI2021, sample
+from dashnas.tasks.nb360.darcy import TEST, TRAIN
+from dashnas.tasks.progress import Progress
 from dashnas.tasks.synthetic import MARK, read_mark, write_mark
 
-TRAINING, TEST = "piececonst_r421_N1024_smooth1.mat", "piececonst_r421_N1024_smooth2.mat"
-"""Official names: the first for training and validation, the second for the test."""
 _TEST_SHARE = 11  # one sample in so many is for the test: 100 of 1100, as in the benchmark
 _MAT_TEXT_BYTES = 116  # free text that a MAT file begins with
-Progress = Callable[[int, int], None]
-"""Told how many of how many are done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ class DarcyRecipe:
     def files(self) -> dict[str, range]:
         """Numbers of the samples in each file."""
         test = max(round(self.n / _TEST_SHARE), 1)
-        return {TRAINING: range(self.n - test), TEST: range(self.n - test, self.n)}
+        return {TRAIN: range(self.n - test), TEST: range(self.n - test, self.n)}
 
 
 def make_darcy(recipe: DarcyRecipe, out: Path, *, jobs: int = 1, progress: Progress | None = None) -> list[Path]:

@@ -9,7 +9,7 @@ extended to project every channel.
 
 import gzip
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,11 @@ from scipy.sparse import csr_array
 from dashnas.errors import ConfigError, DataError
 from dashnas.storage import atomic_file
 from dashnas.tasks.nb360.cifar100 import read_part
+from dashnas.tasks.progress import Progress
 from dashnas.tasks.sphere import GRID, places_on_image, sphere_points
 from dashnas.tasks.synthetic import write_mark
 
 OFFICIAL_NAME = "s2_cifar100.gz"
-Progress = Callable[[int, int], None]
-"""Told how many images of how many are done."""
 _PARTS = {"x": 0, "x_test": 1, "x_val": 2}
 """Arrays of images, each with turns of its own."""
 

@@ -12,10 +12,9 @@ from typing import IO
 
 from dashnas.errors import DataError, StorageError
 from dashnas.storage import storage_error
+from dashnas.tasks.progress import Progress
 
 _CHUNK_BYTES = 2**20
-Progress = Callable[[int, int], None]
-"""Told how many bytes of how many are unpacked; of 0 when that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

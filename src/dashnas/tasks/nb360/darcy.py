@@ -24,7 +24,8 @@ from dashnas.errors import DataError
 from dashnas.tasks.mat_files import read_fields, side_of
 from dashnas.tasks.official import OfficialTask, find_file, need_finite, share
 
-TRAIN, TEST = ("piececonst_r421_N1024_smooth1.mat", "piececonst_r421_N1024_smooth2.mat")
+TRAIN, TEST = "piececonst_r421_N1024_smooth1.mat", "piececonst_r421_N1024_smooth2.mat"
+"""The first for training and validation, the second for the test."""
 STEP = 5
 SIDE = 85
 MOST_TRAIN, MOST_TEST = 1000, 100
