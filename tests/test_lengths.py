@@ -10,7 +10,7 @@ from dashnas.config import Recipe, RetrainConfig, SearchConfig
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConfigError
 from dashnas.evaluate import validate
-from dashnas.lengths import answers, refuse_lengths
+from dashnas.lengths import network_outputs, refuse_lengths
 from dashnas.losses import make_loss
 from dashnas.memory import count_step
 from dashnas.metrics import get_metric
@@ -191,14 +191,16 @@ def test_a_model_of_ones_own_that_takes_lengths_is_told_them(tmp_path):
             epochs=1, batch_size=8, seed=0, session=where,
         )  # fmt: skip
     x, lengths = torch.randn(3, 2, 16), torch.tensor([3, 16, 9])
-    torch.testing.assert_close(answers(network, x, lengths)[0], answers(network, x[:1, :, :3], lengths[:1])[0])
+    torch.testing.assert_close(
+        network_outputs(network, x, lengths)[0], network_outputs(network, x[:1, :, :3], lengths[:1])[0]
+    )
     refuse_lengths(network)
 
 
 def test_without_lengths_a_model_is_called_with_its_inputs_alone():
     x = torch.randn(3, 2, 16)
     network = Own()
-    assert torch.equal(answers(network, x, None), network(x))
+    assert torch.equal(network_outputs(network, x, None), network(x))
 
 
 def test_a_backbone_for_images_is_refused():

@@ -11,7 +11,7 @@ from dashnas.data.normalise import Normaliser
 from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
-from dashnas.lengths import answers
+from dashnas.lengths import network_outputs
 from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, score
 from dashnas.protocol_metrics import pooled
 
@@ -41,7 +41,7 @@ def predict(
 def _forward(network: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
     """A network's outputs, of half the samples at a time for as long as memory runs out."""
     try:
-        return answers(network, x, lengths)
+        return network_outputs(network, x, lengths)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error) or len(x) == 1:
             raise

@@ -18,8 +18,7 @@ def known_task(name: str, options: Options) -> tuple[Path | tasks.OfficialSource
         DataError: the task's data cannot be had.
     """
     known = tasks.get_task(name)
-    if isinstance(known, tasks.OfficialTask):
-        return tasks.OfficialSource(known), options
-    if options.metric is None and options.data.target in (None, known.kind):
+    is_own_kind = options.data.target in (None, known.kind)
+    if isinstance(known, tasks.RealTask) and options.metric is None and is_own_kind:
         options = replace(options, metric=known.metric)
     return tasks.task_source(name), options

@@ -21,7 +21,7 @@ def refuse_lengths(network: nn.Module) -> None:
         )
 
 
-def answers(network: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
+def network_outputs(network: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
     """What a network gives for a batch.
 
     Args:

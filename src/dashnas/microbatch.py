@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dashnas.data.parts import Part
-from dashnas.lengths import answers
+from dashnas.lengths import network_outputs
 from dashnas.losses import Loss
 from dashnas.runs import Run, damage_named
 
@@ -66,7 +66,7 @@ def set_gradients(
     for piece in cut:
         torch.manual_seed(seed)
         batch = part.batch(piece, device, seed=seed)
-        value = loss(answers(model, batch.x, batch.lengths), batch)
+        value = loss(network_outputs(model, batch.x, batch.lengths), batch)
         if len(cut) == 1:
             value.backward()  # type: ignore[no-untyped-call]
             return value.detach()

@@ -46,8 +46,8 @@ def fit(
     """Search, tune, retrain and evaluate; the untouched backbone is trained with the same recipe beside it.
 
     Args:
-        source: a path (`.npz`, folder of `.npy`, `.csv`), a pair or dict of arrays or tensors, or torch Datasets;
-            see `dashnas.data.prepare`.
+        source: a path (`.npz`, folder of `.npy`, `.csv`, folder of images), a pair or dict of arrays or tensors, torch
+            Datasets, or a task of one's own; see `dashnas.data.prepare.prepare`.
         options: what is asked for; the defaults search with a schedule scaled to the data.
         out: the run directory. One that was begun with the same settings and data goes on where it was left, and a
             finished one just returns its result. None keeps nothing.

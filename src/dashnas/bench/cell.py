@@ -136,9 +136,7 @@ def _fit_and_score(
     with Stopwatch(folder / "seconds.json", reporter) as watch, isolated_rng(device):
         try:
             torch.set_num_threads(task.options.threads or threads_before)
-            fitted = method.fit(
-                task, budget_seconds=budget, seed=cell.seed, folder=folder / "method", reporter=watch
-            )  # fmt: skip
+            fitted = method.fit(task, budget_seconds=budget, seed=cell.seed, folder=folder / "method", reporter=watch)
         finally:
             torch.set_num_threads(threads_before)
     started = time.monotonic()

@@ -39,13 +39,7 @@ def parse_names(text: str, what: str, known: Iterable[str]) -> list[str]:
     Raises:
         ConfigError: none, or one that is not known.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise ConfigError(f"no {what} is named; known: {', '.join(sorted(known))}")
-    for name in names:
-        if name not in known:
-            raise ConfigError(unknown_name(what, name, known))
-    return list(dict.fromkeys(names))
+    return _parse(text, what, known, lambda name: [name])
 
 
 def parse_methods(text: str, known: Iterable[str]) -> list[str]:
@@ -54,13 +48,16 @@ def parse_methods(text: str, known: Iterable[str]) -> list[str]:
     Raises:
         ConfigError: none, or one that is not known.
     """
+    return _parse(text, "method", known, lambda name: name.split(AS_MUCH_AS, 1))
+
+
+def _parse(text: str, what: str, known: Iterable[str], parts_of: Callable[[str], list[str]]) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise ConfigError(f"no method is named; known: {', '.join(sorted(known))}")
-    for name in names:
-        for part in name.split(AS_MUCH_AS, 1):
-            if part not in known:
-                raise ConfigError(unknown_name("method", part, known))
+        raise ConfigError(f"no {what} is named; known: {', '.join(sorted(known))}")
+    for part in (part for name in names for part in parts_of(name)):
+        if part not in known:
+            raise ConfigError(unknown_name(what, part, known))
     return list(dict.fromkeys(names))
 
 

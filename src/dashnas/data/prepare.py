@@ -41,13 +41,14 @@ class PreparedData:
     spec: DataSpec
     """What a network must take and give."""
     normaliser: Normaliser
-    """From the training part alone."""
+    """From the training part alone, or as a task gives it."""
     train: Part
     """What is trained on while choosing."""
     validation: Part
     """What is chosen by."""
     development: Part
-    """Training and validation samples together, for the last training; nothing is copied."""
+    """What the last training uses: training and validation samples together, unless a task's protocol says otherwise;
+    nothing is copied."""
     test: SealedTest | None
     """What the final score is measured on; None without a test part."""
     reading: tuple[str, ...]
@@ -57,9 +58,9 @@ class PreparedData:
     fingerprint: str
     """Digest of the content, the same as long as the data are."""
     metric: str | None = None
-    """What a task's protocol scores by; None leaves it to the kind of the targets."""
+    """Name of what a task's protocol scores by; None leaves it to the kind of the targets."""
     also: tuple[str, ...] = ()
-    """Metrics that are told of the test part beside it."""
+    """Names of metrics that are told of the test part beside it."""
     paper: PaperSettings | None = None
     """What the authors of DASH set for this task by hand."""
 

@@ -42,9 +42,7 @@ class TunedBackbone:
     def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
         options = replace(task.options, seed=seed, budget_seconds=budget_seconds)
-        with open_job(
-            task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)
-        ) as job:  # fmt: skip
+        with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
             schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, halving_then_training))
             trials = Trials(job, schedule)
             best = trials.best()

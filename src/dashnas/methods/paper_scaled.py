@@ -29,9 +29,7 @@ class PaperScaled:
         """See `Method`."""
         started = time.monotonic()
         options = replace(task.options, seed=seed, preset="paper")
-        with open_job(
-            task.data, options, folder, reporter, started=started, networks=("search", "derived")
-        ) as job:  # fmt: skip
+        with open_job(task.data, options, folder, reporter, started=started, networks=("search", "derived")) as job:
             scale = float(job.session.run.remember("scale.json", lambda: fitting_scale(job, budget_seconds, started)))
             job.config = scaled(job.config, scale)
             outcome = search_tune_retrain(job, settled_schedule(job))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dashnas.analysis.papers.tables import DASH, NB360
+from dashnas.analysis.papers.tables import DASH_PAPER, NB360_PAPER
 
 _GENERAL = ("WRN", "WRN-ASHA", "DARTS-GAEA", "DenseNAS", "DASH")
 _AUTOMATED = ("WRN", "WRN-ASHA", "DARTS-GAEA", "DenseNAS", "Auto-DL", "AMBER")
@@ -37,7 +37,7 @@ PAPER_FIGURES: dict[str, PaperFigure] = {
     for figure in (
         # The caption names no methods; these are the general ones of Table 2 that were run on all ten tasks.
         PaperFigure(
-            name="dash-fig4", kind="profile", table="dash-table2", methods=_GENERAL, source=f"{DASH}, Figure 4"
+            name="dash-fig4", kind="profile", table="dash-table2", methods=_GENERAL, source=f"{DASH_PAPER}, Figure 4"
         ),
         PaperFigure(
             name="dash-fig1a",
@@ -45,21 +45,21 @@ PAPER_FIGURES: dict[str, PaperFigure] = {
             table="dash-table2",
             methods=(*_AUTOMATED, "Expert", "DASH"),
             best_of={"best automated": _AUTOMATED, "hand-designed": ("Expert",), "DASH": ("DASH",)},
-            source=f"{DASH}, Figure 1a; the groups: appendix, Section A.1",
+            source=f"{DASH_PAPER}, Figure 1a; the groups: appendix, Section A.1",
         ),
         PaperFigure(
             name="dash-fig5",
             kind="speed-accuracy",
             table="dash-table2",
             methods=("DARTS-GAEA", "DenseNAS", "WRN", "DASH"),
-            source=f"{DASH}, Figure 5",
+            source=f"{DASH_PAPER}, Figure 5",
         ),
         PaperFigure(
             name="nb360-fig2",
             kind="profile",
             table="nb360-notebook",
             methods=_NOTEBOOK,
-            source=f"{NB360}, Figure 2, all tasks",
+            source=f"{NB360_PAPER}, Figure 2, all tasks",
         ),
         PaperFigure(
             name="nb360-fig2-2d-point",
@@ -67,21 +67,21 @@ PAPER_FIGURES: dict[str, PaperFigure] = {
             table="nb360-notebook",
             methods=_NOTEBOOK,
             group="2d-point",
-            source=f"{NB360}, Figure 2, 2-D point tasks",
+            source=f"{NB360_PAPER}, Figure 2, 2-D point tasks",
         ),
         PaperFigure(
             name="nb360-fig1-constrained",
             kind="profile",
             table="nb360-notebook",
             methods=("WRN", "DenseNAS"),
-            source=f"{NB360}, Figure 1, left",
+            source=f"{NB360_PAPER}, Figure 1, left",
         ),
         PaperFigure(
             name="nb360-fig1-less-constrained",
             kind="profile",
             table="nb360-notebook",
             methods=("WRN tuned", "GAEA"),
-            source=f"{NB360}, Figure 1, right",
+            source=f"{NB360_PAPER}, Figure 1, right",
         ),
         PaperFigure(
             name="nb360-ranks",
@@ -97,14 +97,14 @@ PAPER_FIGURES: dict[str, PaperFigure] = {
                 "AMBER ENAS",
             ),
             reference="WRN default",
-            source=f"{NB360}, Table 3",
+            source=f"{NB360_PAPER}, Table 3",
         ),
         PaperFigure(
             name="dash-appendix-a8",
             kind="receptive-fields",
             table="dash-appendix-a8",
             methods=("DASH",),
-            source=f"{DASH}, appendix, Section A.8",
+            source=f"{DASH_PAPER}, appendix, Section A.8",
         ),
     )
 }

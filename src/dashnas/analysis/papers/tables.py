@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-DASH = "Shen, Khodak and Talwalkar 2022 (DASH)"
-NB360 = "Tu et al. 2022 (NAS-Bench-360)"
+DASH_PAPER = "Shen, Khodak and Talwalkar 2022 (DASH)"
+NB360_PAPER = "Tu et al. 2022 (NAS-Bench-360)"
 
 _ERRORS = {
     "cifar100": "error_pct",
@@ -51,27 +51,27 @@ PAPER_TABLES: dict[str, PaperTable] = {
         PaperTable(
             name="dash-table2",
             about="errors of DASH and what it is compared with, ten tasks",
-            source=f"{DASH}, Table 2; deviations: appendix, Table 5; hours: Table 3",
+            source=f"{DASH_PAPER}, Table 2; deviations: appendix, Table 5; hours: Table 3",
             metrics=_ERRORS,
             hours={"DARTS-GAEA": "DARTS", "DenseNAS": "DenseNAS", "WRN": "WRN", "DASH": "DASH"},
         ),
         PaperTable(
             name="nb360-table2",
             about="errors of searches and baselines, ten tasks",
-            source=f"{NB360}, Table 2",
+            source=f"{NB360_PAPER}, Table 2",
             metrics=_ERRORS,
         ),
         PaperTable(
             name="nb360-leaderboard",
             about="older scores, cosmic as false negative rate, the others higher-is-better",
-            source=f"{NB360}, images of a leaderboard in the repository",
+            source=f"{NB360_PAPER}, images of a leaderboard in the repository",
             metrics={"cosmic": "fnr_pct", "fsd50k": "map", "ecg": "macro_f1", "deepsea": "auroc"},
             higher_is_better=("fsd50k", "ecg", "deepsea"),
         ),
         PaperTable(
             name="nb360-notebook",
             about="less rounded errors behind the performance profiles, in percent except psicov",
-            source=f"{NB360}, the repository's notebook of performance profiles",
+            source=f"{NB360_PAPER}, the repository's notebook of performance profiles",
             metrics={
                 task: metric if metric == "mae8" else f"{metric.removesuffix('_pct')}_pct"
                 for task, metric in _ERRORS.items()
@@ -80,50 +80,50 @@ PAPER_TABLES: dict[str, PaperTable] = {
         PaperTable(
             name="nb360-table3",
             about="median rank and improvement over the WRN",
-            source=f"{NB360}, Table 3",
+            source=f"{NB360_PAPER}, Table 3",
         ),
         PaperTable(
             name="nb360-table4",
             about="errors of TE-NAS and GAEA, four tasks",
-            source=f"{NB360}, Table 4",
+            source=f"{NB360_PAPER}, Table 4",
             metrics=_ERRORS,
         ),
         PaperTable(
             name="dash-table3",
             about="hours of the whole pipeline on a V100",
-            source=f"{DASH}, Table 3",
+            source=f"{DASH_PAPER}, Table 3",
         ),
         PaperTable(
             name="dash-table6",
             about="hours of DASH by phase on a V100",
-            source=f"{DASH}, appendix, Table 6",
+            source=f"{DASH_PAPER}, appendix, Table 6",
         ),
         PaperTable(
             name="dash-table7",
             about="errors of the TCN and of DASH on it, three 1-D tasks",
-            source=f"{DASH}, appendix, Table 7",
+            source=f"{DASH_PAPER}, appendix, Table 7",
             metrics=_ERRORS,
         ),
         PaperTable(
             name="dash-table8",
             about="seconds of a search epoch on 4,096 images of ImageNet, four V100",
-            source=f"{DASH}, appendix, Table 8",
+            source=f"{DASH_PAPER}, appendix, Table 8",
         ),
         PaperTable(
             name="dash-table9",
             about="hours on ImageNet-1K, four V100",
-            source=f"{DASH}, appendix, Table 9",
+            source=f"{DASH_PAPER}, appendix, Table 9",
         ),
         PaperTable(
             name="dash-table10",
             about="top-1 errors on ImageNet-1K",
-            source=f"{DASH}, appendix, Table 10",
+            source=f"{DASH_PAPER}, appendix, Table 10",
             metrics=_ERRORS,
         ),
         PaperTable(
             name="dash-appendix-a8",
             about="kernel sizes and dilations of two searched networks, layers in order",
-            source=f"{DASH}, appendix, Section A.8",
+            source=f"{DASH_PAPER}, appendix, Section A.8",
         ),
     )
 }
