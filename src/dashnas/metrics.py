@@ -51,7 +51,10 @@ class Answers(NamedTuple):
     mask: np.ndarray | None
 
 
-Pool = Callable[[Answers, Mapping[str, np.ndarray]], Answers]
+Fields = Mapping[str, np.ndarray]
+"""Further values that travel with the samples, by name; each (n, ...)."""
+
+Pool = Callable[[Answers, Fields], Answers]
 """(answers per sample, fields of the samples) to the answers that are scored, such as one per recording."""
 
 CATEGORICAL = frozenset({TargetKind.CLASSES, TargetKind.MULTI_LABEL, TargetKind.DENSE_BINARY, TargetKind.DENSE_CLASSES})

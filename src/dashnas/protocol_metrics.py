@@ -5,20 +5,26 @@ weight, as the public codes have them; a last batch that is smaller weighs as mu
 that shuffles is drawn here from a fixed seed.
 """
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 
 from dashnas.data.spec import TargetKind
 from dashnas.errors import ConfigError
+from dashnas.mae8 import (
+    distance_maps,
+    mean_of_means,
+    mean_of_pairs_of_means,
+    of_first_two,
+    shuffled_lengths,
+    stitched,
+)
 from dashnas.metrics import (
     CATEGORICAL,
     METRICS,
     NUMERICAL,
     Answers,
     Compute,
+    Fields,
     Metric,
-    Pool,
     UndefinedScoreError,
     auroc,
     error,
@@ -28,26 +34,19 @@ from dashnas.metrics import (
     relative_l2,
 )
 
-Fields = Mapping[str, np.ndarray]
-
 _BINARY = frozenset({TargetKind.DENSE_BINARY})
 _CLASSES = frozenset({TargetKind.CLASSES})
 _LABELS = frozenset({TargetKind.MULTI_LABEL})
 _MAPS = frozenset({TargetKind.DENSE_REGRESSION})
 
-FAR_APART = 24
-"""Residues between two of a chain from which on their distance counts in MAE_8."""
-NEAR = 8.0
-"""Largest true distance that counts in MAE_8, in Angstrom."""
-LOWEST_DISTANCE = 0.01
-"""Predictions below are raised to this, in Angstrom."""
-PADDING = 5
-"""Cells around a map of distances."""
+
+HALF = 0.0
+"""The logit of probability one half."""
 
 
-def complement(compute: Compute, scale: float = 1.0) -> Compute:
+def complement(compute: Compute) -> Compute:
     """1 - compute, so that lower is better."""
-    return lambda predictions, targets, mask: scale * (1 - compute(predictions, targets, mask))
+    return lambda predictions, targets, mask: 1 - compute(predictions, targets, mask)
 
 
 def error_pct(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -105,7 +104,7 @@ def balanced_error(threshold: float) -> Compute:
 
 def false_negative_rate(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Share of the positives whose probability is not above one half."""
-    return rates(predictions, targets, mask, 0.0)[0]
+    return rates(predictions, targets, mask, HALF)[0]
 
 
 def by_record(answers: Answers, fields: Fields) -> Answers:
@@ -156,99 +155,6 @@ def _members(member: np.ndarray, groups: int) -> list[np.ndarray]:
     return np.split(order, np.cumsum(np.bincount(member, minlength=groups))[:-1])
 
 
-Lengths = Callable[[np.ndarray], np.ndarray]
-"""From the true number of residues of each protein to the one that its map is cut to."""
-
-
-def distance_maps(*, upper_weight: float = 0.5, lengths: Lengths | None = None) -> Pool:
-    """Pairs of residues whose distance counts in MAE_8, with the two predictions of each pair averaged.
-
-    Args:
-        upper_weight: of the prediction above the diagonal; the other one has the rest. The public codes average twice
-            in place, which comes to 0.25.
-        lengths: what the public codes mistake the lengths for; None takes the true ones.
-    """
-
-    def pool(answers: Answers, fields: Fields) -> Answers:
-        true = fields["length"].astype(np.int64)
-        cut = true if lengths is None else lengths(true)
-        maps = np.maximum(answers.predictions, LOWEST_DISTANCE)  # keeps NaN
-        mixed = upper_weight * maps + (1 - upper_weight) * np.swapaxes(maps, -1, -2)
-        rows, columns = np.indices(answers.targets.shape[2:]) - PADDING
-        counts = (rows >= 0) & (columns - rows >= FAR_APART)
-        mask = counts & (columns < cut[:, None, None]) & (answers.targets[:, 0] <= NEAR)
-        return Answers(mixed, answers.targets, mask)
-
-    return pool
-
-
-def stitched(pool: Pool) -> Pool:
-    """Put maps that were predicted in square tiles together first.
-
-    The samples are tiles, row by row, all of a map after each other; the field `id` says which map a tile is from.
-    """
-
-    def whole(answers: Answers, fields: Fields) -> Answers:
-        first, _ = _in_order(fields["id"])
-        per_map = len(fields["id"]) // len(first)
-        side = round(per_map**0.5)
-        predictions, targets = (_stitch(tiles, side) for tiles in (answers.predictions, answers.targets))
-        return pool(Answers(predictions, targets, None), {name: values[first] for name, values in fields.items()})
-
-    return whole
-
-
-def _stitch(tiles: np.ndarray, side: int) -> np.ndarray:
-    """(maps * side * side, channels, size, size) to (maps, channels, side * size, side * size)."""
-    channels, size = tiles.shape[1], tiles.shape[2]
-    grid = tiles.reshape(-1, side, side, channels, size, size).transpose(0, 3, 1, 4, 2, 5)
-    return grid.reshape(-1, channels, side * size, side * size)
-
-
-def mean_of_means(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """The mean absolute error of each sample where its mask counts, averaged over those where it counts somewhere.
-
-    Raises:
-        UndefinedScoreError: the mask counts nowhere.
-    """
-    errors = _mean_errors(predictions, targets, mask)
-    if np.isnan(errors).all():
-        raise UndefinedScoreError(
-            f"mae8 needs a protein with two residues that are at least {FAR_APART} apart in the chain and at most "
-            f"{NEAR:g} Angstrom in space"
-        )
-    return float(np.nanmean(errors))
-
-
-def mean_of_pairs_of_means(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """The same, averaged over batches of two first; a batch in which nothing counts makes it infinite."""
-    errors = _mean_errors(predictions, targets, mask)
-    batches = [errors[start : start + 2] for start in range(0, len(errors), 2)]
-    return float(np.mean([np.inf if np.isnan(batch).all() else np.nanmean(batch) for batch in batches]))
-
-
-def _mean_errors(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The mean absolute error of each sample; infinite where a prediction is not finite, NaN where nothing counts."""
-    means = np.full(len(targets), np.nan)
-    for i in range(len(targets)):
-        counted = np.ones(targets.shape[2:], bool) if mask is None else mask[i]
-        if counted.any():
-            distances = np.abs(predictions[i, 0][counted].astype(np.float64) - targets[i, 0][counted])
-            means[i] = distances.mean() if np.isfinite(distances).all() else np.inf
-    return means
-
-
-def _of_first_two(lengths: np.ndarray) -> np.ndarray:
-    return lengths[np.arange(len(lengths)) % min(2, len(lengths))]
-
-
-def _shuffled(lengths: np.ndarray) -> np.ndarray:
-    return lengths[np.random.RandomState(0).permutation(len(lengths))]
-
-
-HALF = 0.0
-"""The logit of probability one half."""
-
 _PLAIN = (
     Metric("error_pct", False, CATEGORICAL, error_pct),
     Metric("1-macro_f1", False, CATEGORICAL, complement(macro_f1)),
@@ -274,7 +180,7 @@ _POOLED = (
         False,
         _MAPS,
         mean_of_pairs_of_means,
-        distance_maps(upper_weight=0.25, lengths=_of_first_two),
+        distance_maps(upper_weight=0.25, lengths=of_first_two),
         ("length",),
     ),
     Metric(
@@ -282,7 +188,7 @@ _POOLED = (
         False,
         _MAPS,
         mean_of_means,
-        stitched(distance_maps(upper_weight=0.25, lengths=_shuffled)),
+        stitched(distance_maps(upper_weight=0.25, lengths=shuffled_lengths)),
         ("length", "id"),
     ),
 )
