@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashnas import Options, fit
-from dashnas.data import DataSpec, Normaliser, TargetKind
-from dashnas.data.draws import AugmentedTable, Columns
-from dashnas.data.tables import ArrayTable
-from dashnas.data.task_data import Samples, TaskData
+from dashnas.data import ArrayTable, AugmentedTable, DataSpec, Normaliser, Samples, TargetKind, TaskData
 
 WINDOW = 32
 RECORDINGS = {"train": 80, "validation": 30, "test": 30}
@@ -30,7 +27,7 @@ def windows(recordings: int, random: np.random.Generator) -> ArrayTable:
     return ArrayTable({"x": np.concatenate(x).astype(np.float32), "y": pitch[record], "record": np.array(record)})
 
 
-def shifted(sample: Columns, random: np.random.Generator) -> Columns:
+def shifted(sample: dict[str, np.ndarray], random: np.random.Generator) -> dict[str, np.ndarray]:
     """A function of the sample and the generator alone, so that a run that is resumed draws the same."""
     return {**sample, "x": np.roll(sample["x"], random.integers(-4, 5), axis=-1)}
 
