@@ -116,8 +116,9 @@ def test_what_fails_is_told_and_does_not_stop_the_others(store, calls):
 def test_a_cell_with_the_time_of_another_begins_after_it(store, calls):
     after = CellName("toy", "toy@toy", 0)
     heard = Heard()
-    assert run(store, after, TOY, jobs=2, watcher=heard) == {after: State.FINISHED, TOY: State.FINISHED}
+    states = run(store, after, TOY, jobs=2, watcher=heard)
     assert heard.begun == [TOY, after]
+    assert list(states.items()) == [(after, State.FINISHED), (TOY, State.FINISHED)]  # in the order that was asked for
     result = store.result(after)
     assert (result["budget_seconds"], result["budget_from"]) == (store.result(TOY)["seconds"], "toy")
     assert result["method"] == "toy@toy"
