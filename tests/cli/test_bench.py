@@ -42,6 +42,8 @@ class TestRun:
             (["--budget=soon"], "cannot read 'soon' as a time"),
             (["--jobs=0"], "jobs must be at least 1, got 0"),
             (["--threads=0"], "threads must be at least 1, got 0"),
+            (["--threads=2000"], "threads must be at most 1024, got 2000"),
+            (["--protocol=dash-official"], "no published scores of crop are made by 'dash-official'"),
             (["--device=tpu"], "unknown device 'tpu'; try cpu, cuda or cuda:0"),
             (["--import=missing.py"], r"missing\.py is not a Python file; expected one that registers methods"),
         ],
@@ -56,6 +58,17 @@ class TestRun:
         (tmp_path / "mine.py").write_text("1 / 0")
         refused = dashnas("bench", "run", "--tasks=crop", "--methods=dash", "--import", tmp_path / "mine.py")
         assert_refused(refused, r"mine\.py cannot be loaded: ZeroDivisionError: division by zero")
+
+    def test_a_plugin_that_ends_the_program_is_named(self, tmp_path):
+        (tmp_path / "mine.py").write_text("raise SystemExit(0)")
+        refused = dashnas("bench", "methods", "--import", tmp_path / "mine.py")
+        assert_refused(refused, r"mine\.py cannot be loaded: SystemExit: 0")
+
+    def test_what_a_plugin_prints_does_not_get_into_the_json(self, tmp_path):
+        (tmp_path / "mine.py").write_text("print('hello')")
+        listed = dashnas("bench", "methods", "--json", "--import", tmp_path / "mine.py")
+        assert json.loads(listed.stdout)
+        assert "hello" in listed.stderr
 
     def test_a_dry_run_lists_the_cells_and_writes_nothing(self, tmp_path, folder):
         command = ("bench", "run", "--tasks=crop", "--methods=dash,fno,random", "--seeds=0-1", "--dry-run")
