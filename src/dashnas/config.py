@@ -12,7 +12,6 @@ from dashnas.ops.plan import AUTO, PLANS
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.space import SearchSpace
 
-
 MOST = 10**9
 """Of epochs, trials, samples of a batch or channels. No machine has time or memory for more, and PyTorch breaks beyond
 64 bits."""
