@@ -91,7 +91,7 @@ def run_grid(
         plugins: files that register further methods or tasks.
 
     Returns:
-        The state of each cell.
+        The state of each cell, in the order given, whichever ended first.
 
     Raises:
         ConfigError: a finished cell has another budget; before anything runs.
@@ -129,7 +129,7 @@ def run_grid(
                 time.sleep(POLL_SECONDS)
         finally:
             _stop(running)
-    return states
+    return {cell: states[cell] for cell in cells}
 
 
 def _decided(store: Store, cell: CellName, states: dict[CellName, State]) -> State | None:
