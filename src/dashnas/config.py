@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from math import inf
 from typing import Any, Literal
 
 from dashnas.data.config import DataConfig
@@ -11,10 +12,19 @@ from dashnas.ops.plan import AUTO, PLANS
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.space import SearchSpace
 
+MOST = 10**9
+"""Of epochs, trials, samples of a batch or channels. No machine has time or memory for more, and PyTorch breaks beyond
+64 bits."""
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
+
+
+def _require_count(name: str, value: int) -> None:
+    _require(value >= 1, f"{name} must be at least 1, got {value}")
+    _require(value <= MOST, f"{name} must be at most {MOST}, got {value}")
 
 
 def _require_positive_or_none(name: str, value: float | None) -> None:
@@ -51,7 +61,7 @@ class Recipe:
     """Probability that a value is dropped, where the backbone has dropout."""
 
     def __post_init__(self) -> None:
-        _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
+        _require(0 < self.learning_rate < inf, f"learning_rate must be positive, got {self.learning_rate}")
         _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
         _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
         _require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
@@ -100,7 +110,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "arch_learning_rate", "temperature"):
-            _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+            _require(0 < getattr(self, name) < inf, f"{name} must be positive, got {getattr(self, name)}")
         for name in ("weight_decay", "arch_weight_decay", "size_penalty"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
@@ -173,8 +183,11 @@ class Schedule:
 
     def __post_init__(self) -> None:
         _require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
+        _require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
         for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+            _require_count(name, getattr(self, name))
+        if self.width is not None:
+            _require_count("width", self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,12 +244,13 @@ class FitConfig:
             self.batch_size >= 2,
             f"batch_size must be at least 2, for batch normalisation; got {self.batch_size}",
         )
+        _require_count("batch_size", self.batch_size)
         _require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
         check_protocol(self.protocol)
         _require(self.loss_scale > 0, f"loss_scale must be positive, got {self.loss_scale}")
         for name in ("width", "search_width", "threads"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
+            if (value := getattr(self, name)) is not None:
+                _require_count(name, value)
         _require(
             self.budget_seconds is None or self.budget_seconds > 0,
             f"budget must be a positive time, got {self.budget_seconds} seconds",

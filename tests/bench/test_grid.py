@@ -27,6 +27,17 @@ def test_a_range_that_ends_before_it_begins_is_refused():
         parse_seeds("2-0")
 
 
+@pytest.mark.parametrize("text", ["0-99999999999", "0-9999,10000"])
+def test_more_seeds_than_anybody_has_time_for_are_refused(text):
+    with pytest.raises(ConfigError, match=f"at most 10000 seeds can be asked for at once; '{text}' are more"):
+        parse_seeds(text)
+
+
+def test_a_seed_of_too_many_digits_is_refused():
+    with pytest.raises(ConfigError, match="a seed has at most 18 digits; got one of 5000"):
+        parse_seeds("9" * 5000)
+
+
 def test_names_come_once_and_in_their_order():
     assert parse_names("darcy16, crop,darcy16", "task", TASKS) == ["darcy16", "crop"]
     assert parse_methods("dash,backbone@dash,dash", METHODS) == ["dash", "backbone@dash"]

@@ -1,14 +1,28 @@
 """`dashnas bench`: what is refused before anything runs, what is printed, how it ends."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from cli.commands import assert_refused, dashnas
 from dashnas.bench import CellName, Store
+from dashnas.methods.registry import METHODS
+from dashnas.tasks import TASKS
 
 PLUGIN = Path(__file__).parents[1] / "bench" / "toy_plugin.py"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_stays_registered():
+    """Plugins are loaded into this process; other tests shall not see what they bring."""
+    kept = [(known, dict(known)) for known in (TASKS, METHODS, sys.modules)]
+    yield
+    for known, before in kept:
+        for name in known.keys() - before.keys():
+            if known is not sys.modules or name.startswith("dashnas_plugin_"):
+                del known[name]
 
 
 def result(task, method, seed, value, **changes):
@@ -42,6 +56,8 @@ class TestRun:
             (["--budget=soon"], "cannot read 'soon' as a time"),
             (["--jobs=0"], "jobs must be at least 1, got 0"),
             (["--threads=0"], "threads must be at least 1, got 0"),
+            (["--threads=2000"], "threads must be at most 1024, got 2000"),
+            (["--protocol=dash-official"], "no published scores of crop are made by 'dash-official'"),
             (["--device=tpu"], "unknown device 'tpu'; try cpu, cuda or cuda:0"),
             (["--import=missing.py"], r"missing\.py is not a Python file; expected one that registers methods"),
         ],
@@ -56,6 +72,17 @@ class TestRun:
         (tmp_path / "mine.py").write_text("1 / 0")
         refused = dashnas("bench", "run", "--tasks=crop", "--methods=dash", "--import", tmp_path / "mine.py")
         assert_refused(refused, r"mine\.py cannot be loaded: ZeroDivisionError: division by zero")
+
+    def test_a_plugin_that_ends_the_program_is_named(self, tmp_path):
+        (tmp_path / "mine.py").write_text("raise SystemExit(0)")
+        refused = dashnas("bench", "methods", "--import", tmp_path / "mine.py")
+        assert_refused(refused, r"mine\.py cannot be loaded: SystemExit: 0")
+
+    def test_what_a_plugin_prints_does_not_get_into_the_json(self, tmp_path):
+        (tmp_path / "mine.py").write_text("print('hello')")
+        listed = dashnas("bench", "methods", "--json", "--import", tmp_path / "mine.py")
+        assert json.loads(listed.stdout)
+        assert "hello" in listed.stderr
 
     def test_a_dry_run_lists_the_cells_and_writes_nothing(self, tmp_path, folder):
         command = ("bench", "run", "--tasks=crop", "--methods=dash,fno,random", "--seeds=0-1", "--dry-run")

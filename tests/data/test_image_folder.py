@@ -120,6 +120,8 @@ class TestForm:
     def test_a_size_of_no_pixels_is_refused(self):
         with pytest.raises(ConfigError, match="image_size must be at least 1 pixel, got 0; try 224"):
             DataConfig(image_size=0)
+        with pytest.raises(ConfigError, match="image_size must be at most 10000 pixels, got 10000000000; try 224"):
+            DataConfig(image_size=10**10)
 
     @pytest.mark.parametrize("setting", [{"image_size": 32}, {"augment": True}])
     @pytest.mark.parametrize("source", ["arrays", "npz"])

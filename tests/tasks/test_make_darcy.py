@@ -27,6 +27,27 @@ def content(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"n": 10**23}, "n must be at most 1000000, got 1000"), ({"grid": 10**9}, "grid must be at most 4096 cells")],
+)
+def test_more_than_can_be_made_is_refused(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        DarcyRecipe(**setting)
+
+
+def test_more_jobs_than_any_machine_has_cores_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="jobs must be at most 256, got 100000; more than there are cores"):
+        make_darcy(SMALL, tmp_path / "out", jobs=100_000)
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, below):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(DataError, match="file is a file; expected a folder for the two files"):
+        make_darcy(SMALL, tmp_path / "file" / below)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A finished folder; read only."""

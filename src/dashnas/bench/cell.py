@@ -48,6 +48,7 @@ class Conditions:
             raise ConfigError(f"budget must be a positive time, got {self.budget_seconds} seconds")
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, got {self.threads}")
+        Options(threads=self.threads)  # which says how many are too many
         check_protocol(self.protocol)
 
 

@@ -8,6 +8,12 @@ from dashnas.errors import ConfigError, unknown_name
 AS_MUCH_AS = "@"
 """In the name of a method, stands before another one whose time is its budget: `backbone-tuned@dash`."""
 
+MOST_DIGITS = 18
+"""Of a seed: what fits into 63 bits."""
+
+MOST_SEEDS = 10_000
+"""At once."""
+
 
 @dataclass(frozen=True, order=True)
 class CellName:
@@ -65,16 +71,21 @@ def parse_seeds(text: str) -> list[int]:
     """Seeds such as `0`, `0,2,5` or `0-2`.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: anything else, or more than there is time for.
     """
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ConfigError(f"seeds must be numbers such as 0,1,2 or a range such as 0-2; got {text!r}")
+        if max(len(first), len(last)) > MOST_DIGITS:
+            raise ConfigError(f"a seed has at most {MOST_DIGITS} digits; got one of {max(len(first), len(last))}")
         if dash and int(last) < int(first):
             raise ConfigError(f"the seeds {part.strip()!r} end before they begin; write {last}-{first}")
-        seeds += range(int(first), int(last if dash else first) + 1)
+        numbers = range(int(first), int(last if dash else first) + 1)
+        if len(seeds) + len(numbers) > MOST_SEEDS:
+            raise ConfigError(f"at most {MOST_SEEDS} seeds can be asked for at once; {text!r} are more")
+        seeds += numbers
     return list(dict.fromkeys(seeds))
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from dashnas.errors import ConfigError
@@ -22,7 +23,8 @@ def load_plugin(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # standard output is for results, perhaps as JSON
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error

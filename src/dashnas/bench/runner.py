@@ -91,7 +91,7 @@ def run_grid(
         plugins: files that register further methods or tasks.
 
     Returns:
-        The state of each cell, in the given order.
+        The state of each cell, in the order given, whichever ended first.
 
     Raises:
         ConfigError: a finished cell has another budget; before anything runs.

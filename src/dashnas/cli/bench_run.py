@@ -71,6 +71,7 @@ def run(
     from dashnas.bench.store import State
     from dashnas.budget import parse_seconds
     from dashnas.cli.bench_progress import watcher
+    from dashnas.data.task_data import CLEAN
     from dashnas.errors import ConfigError
     from dashnas.job import find_device
     from dashnas.methods.registry import all_methods
@@ -88,6 +89,11 @@ def run(
         parse_methods(methods, all_methods()),
         parse_seeds(seeds),
     )
+    if protocol != CLEAN and (small := [name for name in named[0] if name not in OFFICIAL_TASKS]):
+        raise ConfigError(
+            f"no published scores of {', '.join(small)} are made by {protocol!r}, which is for the ten tasks of "
+            f"NAS-Bench-360; leave them out, or take --protocol {CLEAN}"
+        )
     known = Store(out) if dry_run and (out / "store.json").exists() else None if dry_run else Store(out, create=True)
     cells = make_grid(*named, lambda cell: known is not None and known.state(cell) is State.FINISHED)
     if known is None:

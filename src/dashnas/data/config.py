@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from dashnas.data.spec import TargetKind
 from dashnas.errors import ConfigError, unknown_name
 
+MOST_PIXELS = 10_000
+"""Along each axis of an image."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -35,6 +38,8 @@ class DataConfig:
                 ) from None
         if self.image_size is not None and self.image_size < 1:
             raise ConfigError(f"image_size must be at least 1 pixel, got {self.image_size}; try 224")
+        if self.image_size is not None and self.image_size > MOST_PIXELS:
+            raise ConfigError(f"image_size must be at most {MOST_PIXELS} pixels, got {self.image_size}; try 224")
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(
                 f"validation_fraction must be above 0 and below 1, got {self.validation_fraction}; "

@@ -30,6 +30,9 @@ from dashnas.tasks.synthetic import MARK, read_mark, write_mark
 
 _TEST_SHARE = 11  # one sample in so many is for the test: 100 of 1100, as in the benchmark
 _MAT_TEXT_BYTES = 116  # free text that a MAT file begins with
+MOST_SAMPLES = 10**6  # whose names have six digits
+MOST_CELLS = 4096  # beyond which no usual machine has the memory for the linear system
+MOST_JOBS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,10 @@ class DarcyRecipe:
     def __post_init__(self) -> None:
         if self.n < 2:
             raise ConfigError(f"n must be at least 2, one sample to train on and one to test on; got {self.n}")
+        if self.n > MOST_SAMPLES:
+            raise ConfigError(f"n must be at most {MOST_SAMPLES}, got {self.n}")
+        if self.grid > MOST_CELLS:
+            raise ConfigError(f"grid must be at most {MOST_CELLS} cells along each axis, got {self.grid}; try 421")
         if self.grid < FEWEST_CELLS:
             raise ConfigError(f"grid must be at least {FEWEST_CELLS} cells along each axis, got {self.grid}; try 85")
         if not 1 <= self.stride < self.grid:
@@ -80,12 +87,16 @@ def make_darcy(recipe: DarcyRecipe, out: Path, *, jobs: int = 1, progress: Progr
         The files' paths.
 
     Raises:
-        ConfigError: fewer than one job.
+        ConfigError: fewer than one job, or more than any machine has cores for.
         DataError: the folder holds files that were not made by this recipe.
         StorageError: they cannot be written.
     """
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
+    if jobs > MOST_JOBS:
+        raise ConfigError(f"jobs must be at most {MOST_JOBS}, got {jobs}; more than there are cores gain nothing")
+    if file := next((path for path in (out, *out.parents) if path.is_file()), None):
+        raise DataError(f"{file} is a file; expected a folder for the two files, new or of an earlier run")
     paths = [out / name for name in recipe.files]
     if _is_made(recipe, out):
         return paths
