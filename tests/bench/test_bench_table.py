@@ -65,7 +65,8 @@ def test_what_cannot_be_compared_is_refused_unless_asked_for(other, message):
 
 
 def test_a_budget_that_was_the_time_of_another_cell_is_no_other_budget():
-    make_rows([result(), result("backbone@dash", budget_seconds=66.0, budget_from="dash")])
+    rows = make_rows([result(), result("backbone@dash", budget_seconds=66.0, budget_from="dash")])
+    assert [row.budget_seconds for row in rows] == [60.0, 66.0]
 
 
 @pytest.fixture

@@ -45,8 +45,7 @@ class OneStep:
     ) -> None:
         self.num_rows, self.row_length, self._num_positions = turns.shape
         self._of_maps = of_maps
-        angles = 2 * np.pi * turns
-        matrix = np.stack([np.cos(angles), -np.sin(angles)], axis=2)  # (num_rows, row_length, 2, positions)
+        matrix = _cosines_and_sines(turns)  # (num_rows, row_length, 2, positions)
         self._matrix = _tensor(matrix, dtype, device)
         self._back = _tensor(matrix * counts[:, None, None, None], dtype, device)
 
@@ -166,10 +165,9 @@ class TwoStep:
         self.num_rows, self._num_first = first.shape
         _, self.row_length, self._num_second = second.shape
         self._num_positions, self._of_maps = num_positions, of_maps
-        angles = 2 * np.pi * first
-        matrix = np.stack([np.cos(angles), -np.sin(angles)], axis=1)  # (num_rows, 2, first positions)
-        self._first = _tensor(matrix.reshape(-1, self._num_first), dtype, device)
-        self._first_back = _tensor((matrix * counts[:, None, None]).reshape(-1, self._num_first).T, dtype, device)
+        matrix = _cosines_and_sines(first)  # (num_rows, 2, first positions)
+        self._first = _tensor(_flat(matrix), dtype, device)
+        self._first_back = _tensor(_flat(matrix * counts[:, None, None]).T, dtype, device)
         angles = 2 * np.pi * second
         cos, sin = np.cos(angles), np.sin(angles)  # (num_rows or 1, row_length, second positions)
         # The real and the imaginary part of a complex product, from real and imaginary part side by side.
@@ -337,9 +335,9 @@ def _counts(period: int) -> NDArray[np.float64]:
 
 
 def _cosines_and_sines(turns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Real and imaginary part of exp(-2 pi i turns), stacked on the second axis."""
+    """Real and imaginary part of exp(-2 pi i turns): (..., positions) to (..., 2, positions)."""
     angles = 2 * np.pi * turns
-    return np.stack([np.cos(angles), -np.sin(angles)], axis=1)
+    return np.stack([np.cos(angles), -np.sin(angles)], axis=-2)
 
 
 def _flat(array: NDArray[np.float64]) -> NDArray[np.float64]:
