@@ -2,6 +2,10 @@
 
 Sensors hum at one of two pitches, for longer or shorter. A recording is cut into windows, a network learns the windows,
 and what counts is the answer that most windows of a recording give. Training shifts each window by a few samples.
+
+The file registers the task when it is loaded, so that methods can be compared on it:
+
+    dashnas bench run --tasks hum --methods backbone,dash-quick --budget 20s --import examples/own_task.py
 """
 
 from dataclasses import dataclass
@@ -10,6 +14,7 @@ import numpy as np
 
 from dashnas import Options, fit
 from dashnas.data import ArrayTable, AugmentedTable, DataSpec, Normaliser, Samples, TargetKind, TaskData
+from dashnas.tasks import register_task
 
 WINDOW = 32
 RECORDINGS = {"train": 80, "validation": 30, "test": 30}
@@ -57,6 +62,9 @@ class Hum:
             metric="1-macro_f1@record",
             also=("1-macro_f1",),
         )
+
+
+register_task(Hum())
 
 
 def main() -> None:

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+import dashnas.job
 from dashnas.budget import EpochCosts
 from dashnas.config import Schedule
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError, NotEnoughMemoryError, RunError
 from dashnas.job import WIDTHS, Calibration, find_device, workspace
+from dashnas.phases import settled_schedule
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
 from dashnas.space import Architecture, Candidate
@@ -251,6 +253,18 @@ def test_memory_that_surely_suffices_is_not_measured(monkeypatch):
     with job() as one:
         one.settle_micro_batches()
         assert one.session.run.read("micro_batch.json", default={}) == {"search": 16, "derived": 16, "backbone": 16}
+
+
+def test_what_a_budget_was_planned_with_is_not_weighed_again(monkeypatch):
+    weighed = []
+    count = dashnas.job.count_step
+    monkeypatch.setattr(
+        "dashnas.job.count_step", lambda phase, device: weighed.append(phase.name) or count(phase, device)
+    )
+    with job(options(width=8, epochs=None, tune_trials=None, budget_seconds=1)) as one:
+        settled_schedule(one)
+        assert one.session.run.read("micro_batch.json", default={}) == {"search": 16, "derived": 16, "backbone": 16}
+    assert sorted(weighed) == ["backbone", "derived", "search"]
 
 
 HUGE = Candidate(9_999_999)

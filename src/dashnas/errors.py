@@ -64,3 +64,16 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     return f"unknown {what} {name!r}{hint} Known: {', '.join(names)}"
+
+
+def name_for_registry(what: str, name: str, known: Iterable[str]) -> str:
+    """The name, if it can be the one of something new in a registry, in a list and in a file.
+
+    Raises:
+        ConfigError: it is taken, or holds a character that a file name or a list must not have.
+    """
+    if any(character in name for character in "/@, ") or not name:
+        raise ConfigError(f"a {what}'s name must have no '/', '@', ',' or space in it; got {name!r}")
+    if name in known:
+        raise ConfigError(f"a {what} {name!r} is registered already; choose another name")
+    return name

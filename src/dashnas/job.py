@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,6 +130,8 @@ class Job:
             scale=config.loss_scale,
         )
         self.topology = Topology(backbone=config.backbone, width=config.width, official=config.official)
+        self._needs: dict[int | None, dict[str, Need]] = {}
+        """What was found out in this process, by width."""
 
     def network(self, architecture: Architecture | None, dropout: float = 0.0) -> nn.Module:
         """A fresh network, always with the same weights; None is the untouched backbone."""
@@ -156,8 +158,7 @@ class Job:
         """
         data, config, batch_size = self.data, self.config, self.batch_size
         phases = self._sample_phases()
-        free = free_bytes(self.session.device)
-        needs = {name: self._weigh(phase, free, measure) for name, phase in phases.items()}
+        needs = self._needs[config.width] = self._weigh_all(phases, measure)
         seconds = {
             name: time_steps(phase, self.session.device, micro_batch=needs[name].micro_batch)
             for name, phase in phases.items()
@@ -180,9 +181,9 @@ class Job:
         self.session.run.remember(MICRO_BATCHES, self._micro_batches)
 
     def _micro_batches(self) -> dict[str, int]:
-        # Told once: what weighing one network took, the next one will use again.
-        free = free_bytes(self.session.device)
-        needs = {name: self._weigh(phase, free, measure=False) for name, phase in self._sample_phases().items()}
+        needs = self._needs.get(self.config.width)
+        if needs is None:
+            needs = self._weigh_all(self._sample_phases(), measure=False)
         for name, need in needs.items():
             if need.micro_batch < self.batch_size:
                 self._warn(
@@ -196,6 +197,11 @@ class Job:
         """What a training step may take, in bytes and in words."""
         least = min(free, self.config.memory_bytes or free)
         return least, f"{describe_bytes(least)} that are {'free' if least == free else 'allowed'}"
+
+    def _weigh_all(self, phases: Mapping[str, Phase], measure: bool) -> dict[str, Need]:
+        # Asked once: what weighing one network took, the next one will use again.
+        free = free_bytes(self.session.device)
+        return {name: self._weigh(phase, free, measure) for name, phase in phases.items()}
 
     def _weigh(self, phase: Phase, free: int, measure: bool) -> Need:
         device = self.session.device

@@ -4,21 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashnas import tasks
+from dashnas.data import TaskSource
 from dashnas.presets import Options
 
 
-def known_task(name: str, options: Options) -> tuple[Path | tasks.OfficialSource, Options]:
+def known_task(name: str, options: Options) -> tuple[Path | TaskSource, Options]:
     """The data of a task, and the options with its metric if none was asked for.
 
-    The file of a small task is fetched into the cache. The metric of an official one is that of the protocol, and is
-    left to it. With a target other than the task's own kind, the metric is left to that.
+    The file of a small task is fetched into the cache. The metric of any other is that of the protocol, and is left to
+    it. With a target other than the task's own kind, the metric is left to that.
 
     Raises:
         ConfigError: no task has this name.
         DataError: the task's data cannot be had.
     """
-    known = tasks.get_task(name)
-    is_own_kind = options.data.target in (None, known.kind)
-    if isinstance(known, tasks.RealTask) and options.metric is None and is_own_kind:
-        options = replace(options, metric=known.metric)
+    small = tasks.TASKS.get(name)
+    if small is not None and options.metric is None and options.data.target in (None, small.kind):
+        options = replace(options, metric=small.metric)
     return tasks.task_source(name), options

@@ -9,15 +9,16 @@ import pytest
 from cli.commands import assert_refused, dashnas
 from dashnas.bench import CellName, Store
 from dashnas.methods.registry import METHODS
-from dashnas.tasks import TASKS
+from dashnas.tasks import OWN_TASKS, TASKS
 
 PLUGIN = Path(__file__).parents[1] / "bench" / "toy_plugin.py"
+OWN_TASK = Path(__file__).parents[2] / "examples" / "own_task.py"
 
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_stays_registered():
     """Plugins are loaded into this process; other tests shall not see what they bring."""
-    kept = [(known, dict(known)) for known in (TASKS, METHODS, sys.modules)]
+    kept = [(known, dict(known)) for known in (TASKS, OWN_TASKS, METHODS, sys.modules)]
     yield
     for known, before in kept:
         for name in known.keys() - before.keys():
@@ -54,7 +55,8 @@ class TestRun:
             (["--methods=backbone@dash"], "crop/dash/0 is neither finished nor to be run; name dash among the methods"),
             (["--seeds=a"], "seeds must be numbers such as 0,1,2"),
             (["--budget=soon"], "cannot read 'soon' as a time"),
-            (["--jobs=0"], "jobs must be at least 1, got 0"),
+            (["--jobs=0"], "jobs must be from 1 to 1024, got 0"),
+            (["--jobs=100000"], "jobs must be from 1 to 1024, got 100000"),
             (["--threads=0"], "threads must be at least 1, got 0"),
             (["--threads=2000"], "threads must be at most 1024, got 2000"),
             (["--protocol=dash-official"], "no published scores of crop are made by 'dash-official'"),
@@ -123,6 +125,13 @@ class TestRun:
         assert rows[-1] == "2 cells: 1 finished, 1 failed"
         assert "DataError: these data will not do" in failed.stdout
 
+    @pytest.mark.slow
+    def test_a_task_of_ones_own_has_its_own_parts_and_metric(self, tmp_path):
+        command = ("bench", "run", "--tasks=hum", "--methods=backbone", "--budget=2s", "--import", OWN_TASK, "--json")
+        (cell,) = json.loads(dashnas(*command, "--out", tmp_path / "results").stdout)
+        assert (cell["task"], cell["state"], cell["reason"]) == ("hum", "finished", None)
+        assert Store(tmp_path / "results").result(CellName("hum", "backbone", 0))["metric"] == "1-macro_f1@record"
+
 
 class TestTable:
     def test_shows_mean_and_deviation_and_how_far_the_budget_was_missed(self, folder):
@@ -147,8 +156,8 @@ class TestTable:
     def test_mixed_protocols_are_refused_unless_asked_for(self, folder):
         cell = CellName("ecg", "dash", 0)
         Store(folder).finish(cell, result("ecg", "dash", 0, 0.5, protocol="dash-official"), {})
-        assert_refused(dashnas("bench", "table", folder), r"different protocols \(clean, dash-official\)")
-        assert_refused(dashnas("bench", "export", folder), r"different protocols \(clean, dash-official\)")
+        assert_refused(dashnas("bench", "table", folder), r"different protocols: .*dash-official \(1\).*--mix")
+        assert_refused(dashnas("bench", "export", folder), r"different protocols: .*dash-official \(1\).*--mix")
         assert (
             "ecg: error (lower is better), protocol dash-official" in dashnas("bench", "table", folder, "--mix").stdout
         )

@@ -70,7 +70,17 @@ class TestLayout:
     def test_npy_files_are_taken_before_images(self, folder):
         np.save(folder / "x.npy", np.zeros((4, 5)))
         np.save(folder / "y.npy", np.arange(4))
-        assert read_source(folder).tables["train"].shape("x") == (4, 5)
+        source = read_source(folder)
+        assert source.tables["train"].shape("x") == (4, 5)
+        assert source.warnings == (
+            f"left out the images in {folder}: there are .npy files; give a folder without those",
+        )
+
+    def test_folders_of_classes_without_images_are_told(self, folder):
+        for name in ("green", "yellow"):
+            (folder / name).mkdir()
+        _, warnings = read_image_folder(folder, ImageConfig())
+        assert warnings == [f"no class green, yellow in {folder}: there are no images in these folders"]
 
     def test_images_outside_of_classes_are_refused(self, tmp_path):
         save(tmp_path / "a.png")

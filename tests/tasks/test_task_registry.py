@@ -7,8 +7,10 @@ import pytest
 from dashnas import tasks
 from dashnas.data.spec import TargetKind
 from dashnas.errors import ConfigError, DataError
+from dashnas.known_task import known_task
 from dashnas.metrics import get_metric
-from dashnas.tasks import TASKS, fetch, mnist1d
+from dashnas.presets import Options
+from dashnas.tasks import TASKS, fetch, mnist1d, register_task, task_source
 from dashnas.tasks.registry import TASKS as REGISTRY
 
 
@@ -29,6 +31,46 @@ def toy(monkeypatch):
 
     monkeypatch.setitem(REGISTRY, "toy", dataclasses.replace(TASKS["digits8"], name="toy", build=build))
     return builds
+
+
+class Own:
+    """A task of one's own."""
+
+    name = "mine"
+
+    def task_data(self, protocol, seed):
+        raise NotImplementedError
+
+
+class TestOwnTasks:
+    @pytest.fixture(autouse=True)
+    def nothing_stays_registered(self, monkeypatch):
+        monkeypatch.setattr("dashnas.tasks.registry.OWN_TASKS", {})
+
+    def test_are_found_by_their_name(self):
+        register_task(task := Own())
+        options = Options()
+        assert known_task("mine", options) == (task, options)
+
+    @pytest.mark.parametrize("name", ["mine", "crop", "darcy"])
+    def test_a_name_that_is_taken_is_refused(self, name):
+        register_task(Own())
+        task = Own()
+        task.name = name
+        with pytest.raises(ConfigError, match=f"a task '{name}' is registered already; choose another name"):
+            register_task(task)
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a,b", "a b"])
+    def test_a_name_that_is_no_file_name_is_refused(self, name):
+        task = Own()
+        task.name = name
+        with pytest.raises(ConfigError, match=f"a task's name must have no '/', '@', ',' or space in it; got '{name}'"):
+            register_task(task)
+
+    def test_are_among_those_named_where_none_fits(self):
+        register_task(Own())
+        with pytest.raises(ConfigError, match="unknown task 'mina'; did you mean 'mine'"):
+            task_source("mina")
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=str)
@@ -73,7 +115,7 @@ def test_every_module_with_a_task_is_found():
 
 
 def test_public_names():
-    small = {"TASKS", "RealTask", "check", "fetch", "get_task"}
+    small = {"OWN_TASKS", "TASKS", "RealTask", "check", "fetch", "get_task", "register_task"}
     official = {"OFFICIAL_TASKS", "OfficialSource", "OfficialTask", "official_folder", "task_source"}
     assert set(tasks.__all__) == small | official
 

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from dashnas.analysis import Cell
+from dashnas.analysis.error_table import comparable
 from dashnas.bench.store import to_cell
 from dashnas.errors import ConfigError
 
@@ -67,30 +68,17 @@ def refuse_mixed(results: Iterable[Mapping[str, Any]]) -> None:
     """Make sure that results can be compared.
 
     Raises:
-        ConfigError: protocols, metrics of a task, or budgets differ; the budget of a cell that got the time of another
-            one is left out.
+        ConfigError: budgets differ, but for cells that got the time of another one; or as of `comparable`.
     """
     results = list(results)
-    if len(protocols := sorted({result["protocol"] for result in results})) > 1:
-        raise ConfigError(
-            f"these results have different protocols ({', '.join(protocols)}), so that their scores cannot be "
-            "compared; give --mix to put them into one table all the same"
-        )
+    if results:
+        comparable(map(to_cell, results))
     budgets = sorted({result["budget_seconds"] for result in results if result["budget_from"] is None})
     if len(budgets) > 1:
         raise ConfigError(
             f"these results have different budgets ({', '.join(f'{b:g} s' for b in budgets)}); "
             "give --mix to put them into one table all the same"
         )
-    metrics: dict[str, set[str]] = {}
-    for result in results:
-        metrics.setdefault(result["task"], set()).add(result["metric"])
-    for task, names in metrics.items():
-        if len(names) > 1:
-            raise ConfigError(
-                f"the results of {task} have different metrics ({', '.join(sorted(names))}); "
-                "give --mix to put them into one table all the same"
-            )
 
 
 def _row(

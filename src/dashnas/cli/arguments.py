@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dashnas.tasks import OfficialSource
+    from dashnas.data import TaskSource
 
 Data = Annotated[
     Path | None, typer.Argument(metavar="DATA", help="An .npz file, a .csv file, a folder of .npy files or of images.")
@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, a
 """Whether standard output is for programs."""
 
 
-def default_run(data: "Path | OfficialSource", suffix: str = "") -> Path:
+def default_run(data: "Path | TaskSource", suffix: str = "") -> Path:
     """The folder of a run for which none was named: after the file or the task."""
     name = data.resolve().stem if isinstance(data, Path) else data.name
     return Path("runs") / (name + suffix)

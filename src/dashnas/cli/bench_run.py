@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 DEFAULT_STORE = Path("runs/bench")
 """Where results go if nothing else is said."""
 
+MOST_JOBS = 1024
+"""Processes that anybody could mean to have at once."""
+
 Results = Annotated[
     Path, typer.Option("--out", metavar="FOLDER", help="Folder of the results; goes on with an earlier one.")
 ]
@@ -75,21 +78,21 @@ def run(
     from dashnas.errors import ConfigError
     from dashnas.job import find_device
     from dashnas.methods.registry import all_methods
-    from dashnas.tasks import OFFICIAL_TASKS, TASKS
+    from dashnas.tasks import OFFICIAL_TASKS, OWN_TASKS, TASKS
 
     plugins = tuple(path.resolve() for path in plugin or ())
     for path in plugins:
         load_plugin(path)
-    if jobs < 1:
-        raise ConfigError(f"jobs must be at least 1, got {jobs}")
+    if not 1 <= jobs <= MOST_JOBS:
+        raise ConfigError(f"jobs must be from 1 to {MOST_JOBS}, got {jobs}")
     conditions = Conditions(budget_seconds=parse_seconds(budget), threads=threads, device=device, protocol=protocol)
     find_device(device)
     named = (
-        parse_names(tasks, "task", TASKS | OFFICIAL_TASKS),
+        parse_names(tasks, "task", {*TASKS, *OFFICIAL_TASKS, *OWN_TASKS}),
         parse_methods(methods, all_methods()),
         parse_seeds(seeds),
     )
-    if protocol != CLEAN and (small := [name for name in named[0] if name not in OFFICIAL_TASKS]):
+    if protocol != CLEAN and (small := [name for name in named[0] if name in TASKS]):
         raise ConfigError(
             f"no published scores of {', '.join(small)} are made by {protocol!r}, which is for the ten tasks of "
             f"NAS-Bench-360; leave them out, or take --protocol {CLEAN}"

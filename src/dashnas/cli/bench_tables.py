@@ -21,7 +21,7 @@ def states_tables(states: Mapping[CellName, State], reasons: Mapping[CellName, s
         table.add_row(cell.task, cell.method, str(cell.seed), f"{state}{reason}")
     counts = Counter(states.values())
     total = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    return table, "", f"{len(states)} cells: {total}"
+    return table, "", f"{len(states)} {'cell' if len(states) == 1 else 'cells'}: {total}"
 
 
 def table_parts(

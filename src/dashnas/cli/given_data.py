@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dashnas.data import TaskSource
     from dashnas.presets import Options
-    from dashnas.tasks import OfficialSource
 
 
-def given_data(data: Path | None, task: str | None, options: "Options") -> tuple["Path | OfficialSource", "Options"]:
+def given_data(data: Path | None, task: str | None, options: "Options") -> tuple["Path | TaskSource", "Options"]:
     """What DATA or --task means, and the options with the task's metric if none was asked for.
 
     Raises:

@@ -131,7 +131,7 @@ def read_image_folder(
         trained: channels and spatial shape that a trained model takes; there need be no classes then.
 
     Returns:
-        A table per part, and warnings about files that were left out.
+        A table per part, and warnings about files and classes that were left out.
 
     Raises:
         DataError: no class has images, or an image cannot be read.
@@ -139,9 +139,12 @@ def read_image_folder(
     parts = _parts(folder)
     found: dict[str, tuple[list[Path], Array | None]] = {}
     others: list[Path] = []
+    warnings = []
     for part, inside in parts.items():
         files, labels, left_out = _files(inside)
         others += left_out
+        if labels is not None and (empty := sorted({path.name for path in _folders(inside)}.difference(labels))):
+            warnings.append(f"no class {', '.join(empty)} in {inside}: there are no images in these folders")
         if trained is not None and not files:
             files, labels = [path for path in sorted(inside.iterdir()) if _is_image(path)], None
         if not files:
@@ -149,7 +152,6 @@ def read_image_folder(
         found[part] = files, labels
     form = _form_of_model(*trained) if trained is not None else _common_form(found["train"][0], config)
     table = AugmentedImageTable if config.augment and trained is None else ImageTable
-    warnings = []
     if others:
         count = "1 file" if len(others) == 1 else f"{len(others)} files"
         warnings.append(f"left out {count} beside the images, such as {others[0]}")

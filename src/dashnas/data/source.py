@@ -77,6 +77,7 @@ def _from_path(path: Path, trained: DataSpec | None, images: ImageConfig) -> Sou
         path = path.expanduser()
     except RuntimeError as error:  # no such user, or none has a home
         raise DataError(f"{path} cannot be found: {error}") from error
+    warnings: list[str] = []
     try:
         if not path.exists():
             raise DataError(
@@ -91,6 +92,8 @@ def _from_path(path: Path, trained: DataSpec | None, images: ImageConfig) -> Sou
         _refuse_image_settings(images, str(path))
         if path.is_dir():
             arrays = read_folder(path)
+            if is_image_folder(path):
+                warnings.append(f"left out the images in {path}: there are .npy files; give a folder without those")
         elif path.suffix.lower() == ".csv":
             arrays = read_csv(path, length=None if trained is None else trained.spatial_shape[-1])
         elif path.suffix.lower() == ".npy" and trained is not None:
@@ -99,8 +102,8 @@ def _from_path(path: Path, trained: DataSpec | None, images: ImageConfig) -> Sou
             arrays = read_npz(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    tables, warnings = tables_from_arrays(arrays, str(path), targets=trained is None)
-    return Source(tables, str(path), tuple(warnings))
+    tables, mistakes = tables_from_arrays(arrays, str(path), targets=trained is None)
+    return Source(tables, str(path), (*warnings, *mistakes))
 
 
 def _from_mapping(mapping: Mapping[Any, Any], trained: DataSpec | None) -> Source:

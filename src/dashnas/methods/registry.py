@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from dashnas.errors import ConfigError, unknown_name
+from dashnas.errors import ConfigError, name_for_registry, unknown_name
 from dashnas.methods.method import Method
 
 Factory = Callable[[], Method]
@@ -21,12 +21,9 @@ def register_method(name: str) -> Callable[[Factory], Factory]:
     Raises:
         ConfigError: the name is taken, or holds a character that a file name or a list must not have.
     """
-    if any(character in name for character in "/@, ") or not name:
-        raise ConfigError(f"a method's name must have no '/', '@', ',' or space in it; got {name!r}")
+    name_for_registry("method", name, METHODS)
 
     def enter(factory: Factory) -> Factory:
-        if name in METHODS:
-            raise ConfigError(f"a method {name!r} is registered already; choose another name")
         METHODS[name] = factory
         return factory
 

@@ -1,4 +1,4 @@
-"""The tasks by name: small real ones, each an `.npz` file like a user's own, and the official ones."""
+"""The tasks by name: small real ones, each an `.npz` file like a user's own, the official ones, and registered ones."""
 
 import pkgutil
 import shlex
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dashnas.errors import ConfigError, DataError, unknown_name
+from dashnas.data.task_data import TaskSource
+from dashnas.errors import ConfigError, DataError, name_for_registry, unknown_name
 from dashnas.storage import atomic_file, cache_folder
 from dashnas.tasks import nb360
 from dashnas.tasks.faults import faults_of_file, is_whole
@@ -38,8 +39,21 @@ TASKS: dict[str, RealTask] = _find_tasks()
 OFFICIAL_TASKS: dict[str, OfficialTask] = _find_official_tasks()
 """The ten tasks of NAS-Bench-360 by name."""
 
+OWN_TASKS: dict[str, TaskSource] = {}
+"""What was registered from outside, by name."""
+
 # Part of the path of built files; goes up whenever a task's arrays change, so that old files are left behind.
 _BUILD = 2
+
+
+def register_task(task: TaskSource) -> None:
+    """Enter a data set of one's own into the registry, so that `dashnas bench run --import` finds it by its name.
+
+    Raises:
+        ConfigError: the name is taken, or holds a character that a file name or a list must not have.
+    """
+    name = name_for_registry("task", task.name, {*TASKS, *OFFICIAL_TASKS, *OWN_TASKS})
+    OWN_TASKS[name] = task
 
 
 def get_task(name: str) -> RealTask | OfficialTask:
@@ -50,18 +64,20 @@ def get_task(name: str) -> RealTask | OfficialTask:
     """
     known: dict[str, RealTask | OfficialTask] = {**TASKS, **OFFICIAL_TASKS}
     if name not in known:
-        raise ConfigError(unknown_name("task", name, known))
+        raise ConfigError(unknown_name("task", name, {*known, *OWN_TASKS}))
     return known[name]
 
 
-def task_source(name: str) -> Path | OfficialSource:
-    """What `fit` takes to learn a task: the fetched file of a small one, or where the official files are found.
+def task_source(name: str) -> Path | TaskSource:
+    """What `fit` takes to learn a task: the fetched file of a small one, where official files are found, or its own.
 
     Raises:
         ConfigError: no task has this name.
         DataError: the data of a small task cannot be had.
         StorageError: the cache cannot be written.
     """
+    if name in OWN_TASKS:
+        return OWN_TASKS[name]
     task = get_task(name)
     return OfficialSource(task) if isinstance(task, OfficialTask) else fetch(name)
 
