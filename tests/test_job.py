@@ -197,45 +197,6 @@ def test_a_plan_that_does_not_fit_the_search_is_damage(content):
             one.search(SCHEDULE)
 
 
-class TestPlanOfTheDerivedNetwork:
-    @pytest.fixture
-    def planned(self, monkeypatch):
-        """What was planned: all layers, by the Fourier transform."""
-        calls = []
-
-        def plan(network, sample, device, *, batch_size, measure):
-            calls.append((tuple(sample.shape), batch_size, measure))
-            return dict.fromkeys(ARCHITECTURE, "fourier")
-
-        monkeypatch.setattr("dashnas.job.plan_convolutions", plan)
-        return calls
-
-    def test_is_made_once_for_a_run(self, planned):
-        with job(options(plan="model")) as one:
-            for _ in range(2):
-                network = one.planned_network(ARCHITECTURE, 0.0)
-                assert [network.get_submodule(name).strategy for name in ARCHITECTURE] == ["fourier"]
-            assert one.session.run.read("derived_plan.json", default=None) == dict.fromkeys(ARCHITECTURE, "fourier")
-        assert planned == [((2, 2, 16), 16, False)]
-
-    def test_is_not_for_the_untouched_backbone(self, planned):
-        with job() as one:
-            one.planned_network(None, 0.0)
-        assert planned == []
-
-    def test_there_is_none_where_a_strategy_was_asked_for(self, planned):
-        with job(options(strategy="grouped")) as one:
-            one.planned_network(ARCHITECTURE, 0.0)
-        assert planned == []
-
-    @pytest.mark.parametrize("content", [{"nowhere": "dft"}, {"blocks.0.units.0.conv": "fastest"}, []])
-    def test_one_that_does_not_fit_is_damage(self, content):
-        with job() as one:
-            one.session.run.write("derived_plan.json", content)
-            with pytest.raises(RunError, match=r"derived_plan\.json is damaged"):
-                one.planned_network(ARCHITECTURE, 0.0)
-
-
 def test_the_training_part_alone_decides_class_weights(monkeypatch):
     seen = []
     monkeypatch.setattr("dashnas.job.class_weights", lambda setting, part: seen.append(part))

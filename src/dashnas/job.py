@@ -24,8 +24,6 @@ from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free
 from dashnas.metrics import Metric
 from dashnas.microbatch import FEWEST, MICRO_BATCHES
 from dashnas.model import Topology
-from dashnas.ops.plan import AUTO
-from dashnas.ops.planned import plan_convolutions, use_plan
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
 from dashnas.progress import Reporter, Silent
@@ -44,10 +42,6 @@ WIDTHS = (16, 32, 64)
 
 HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs need less"
 """Where not even the smallest micro-batch fits."""
-
-
-DERIVED_PLAN = "derived_plan.json"
-"""By layer name, the strategy of each chosen kernel that a convolution of the library is not the fastest for."""
 
 
 IN_TRAINING = 3
@@ -144,36 +138,14 @@ class Job:
         with self._seeded("weights"):
             return self.topology.build(self.data.spec, architecture, dropout=dropout)
 
-    def planned_network(self, architecture: Architecture | None, dropout: float) -> nn.Module:
-        """The same network with each chosen kernel computed the fastest way, decided once for the run."""
-        network = self.network(architecture, dropout)
-        if architecture is not None:
-            plan = self.session.run.remember(DERIVED_PLAN, lambda: self._plan_derived(network))
-            with damage_named(self.session.run.folder / DERIVED_PLAN):
-                use_plan(network, plan)
-        return network
-
-    def _plan_derived(self, network: nn.Module) -> dict[str, str]:
-        """By layer name; empty where a strategy was asked for."""
-        if self.config.search.strategy != AUTO:
-            return {}
-        return plan_convolutions(
-            network, self._sample, self.session.device,
-            batch_size=self.batch_size, measure=self.config.search.plan == "measure",
-        )  # fmt: skip
-
-    @property
-    def _sample(self) -> torch.Tensor:
-        """An input of the networks, of two samples."""
-        return torch.zeros(2, self.data.spec.channels, *self.data.spec.spatial_shape)
-
     def supernet(self) -> tuple[nn.Module, Conversion]:
         """A fresh supernet, always with the same weights, and what became of each convolution."""
         topology = replace(self.topology, width=self.config.search_width or self.config.width)
+        sample = torch.zeros(2, self.data.spec.channels, *self.data.spec.spatial_shape)
         assert self.config.space is not None
         with self._seeded("supernet"):
             backbone = topology.build_for_search(self.data.spec)
-            return make_supernet(backbone, self.config.space, self._sample, self.config.search)
+            return make_supernet(backbone, self.config.space, sample, self.config.search)
 
     def calibrate(self, *, measure: bool = False) -> Calibration:
         """Weigh and time a few steps of each network: the supernet, the backbone, and the largest that may be derived.
@@ -296,7 +268,6 @@ class Job:
             if name not in self.networks:
                 continue
             network = self.network(architecture, config.recipe.dropout or SOME_DROPOUT)
-            use_plan(network, self._plan_derived(network) if name == "derived" else {})
             phases[name] = retrain_phase(
                 name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0
             )
@@ -386,7 +357,7 @@ class Job:
     def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
         """The study over recipes for the derived network."""
         return Tuning(
-            lambda recipe: self.planned_network(architecture, recipe.dropout),
+            lambda recipe: self.network(architecture, recipe.dropout),
             self.data.train, self.data.validation, self.loss, self.metric, self.config.tune, self.config.retrain,
             schedule=schedule, recipe=self.config.recipe, batch_size=self.batch_size,
             seed=derive_seed(self.config.seed, "tune"),
@@ -405,7 +376,7 @@ class Job:
         Raises:
             DivergedError: it diverged at every attempt.
         """
-        network = self.planned_network(architecture, recipe.dropout)
+        network = self.network(architecture, recipe.dropout)
         try:
             seconds = retrain(
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,

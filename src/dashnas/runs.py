@@ -4,7 +4,6 @@ run.json             settings and fingerprint of the data
 schedule.json        epochs and trials of each phase, fixed once
 micro_batch.json     most samples that each network computes at once
 plan.json            how the search computes each layer
-derived_plan.json    how the training computes chosen kernels
 events.jsonl         a line per epoch
 checkpoints/*.pt     the state of each phase that has begun
 architecture.json    what the search chose

@@ -1,7 +1,6 @@
 """AggConv, the mixture of convolutions that the search relaxes a layer to, and the ways to compute it."""
 
 from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d, aggconv
-from dashnas.ops.planned import plan_convolutions, use_plan
 from dashnas.ops.relaxation import GumbelSoftmax, Relaxation, Softmax
 from dashnas.ops.strategies import STRATEGIES, Strategy
 
@@ -15,6 +14,4 @@ __all__ = [
     "Softmax",
     "Strategy",
     "aggconv",
-    "plan_convolutions",
-    "use_plan",
 ]
