@@ -22,7 +22,7 @@ from _report import markdown, provenance, results_name, save
 
 from dashnas.backbones import build_backbone
 from dashnas.config import Recipe, RetrainConfig, SearchConfig
-from dashnas.data import DataConfig, TargetKind, prepare
+from dashnas.data import DataConfig, PreparedData, TargetKind, prepare
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
@@ -68,8 +68,8 @@ SHAPES = {
 QUICK = ("cifar100", "deepsea", "satellite", "darcy")
 
 
-def phases(shape: Shape, *, separable: bool, strategy: str, plan: str = "measure") -> tuple[Phase, Phase]:
-    """Plain training and search of one backbone on random data."""
+def random_data(shape: Shape) -> PreparedData:
+    """Random numbers of a task's shape."""
     rng = np.random.default_rng(0)
     samples = 2 * max(shape.batch, shape.outputs)
     x = rng.standard_normal((samples, shape.channels, *shape.spatial), dtype=np.float32)
@@ -80,7 +80,12 @@ def phases(shape: Shape, *, separable: bool, strategy: str, plan: str = "measure
         BINARY: lambda: rng.integers(0, 2, (samples, *shape.spatial)),
     }[shape.kind]()
     arrays = {"x": x, "y": y, "x_val": x, "y_val": y}  # the same again, so that nothing is cut from the training part
-    data = prepare(arrays, DataConfig(target=shape.kind), seed=0)
+    return prepare(arrays, DataConfig(target=shape.kind), seed=0)
+
+
+def phases(shape: Shape, *, separable: bool, strategy: str, plan: str = "measure") -> tuple[Phase, Phase]:
+    """Plain training and search of one backbone on random data."""
+    data = random_data(shape)
     loss = make_loss(data.spec, data.normaliser, metric_name=get_metric(None, shape.kind).name)
     torch.manual_seed(0)
     backbone = build_backbone(shape.backbone, data.spec, width=shape.width, for_search=True)

@@ -1,17 +1,15 @@
 """From a backbone to a supernet, from a supernet to a choice, and from a choice to an ordinary network."""
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from dashnas.errors import ConfigError, ConversionError
+from dashnas.observe import ANY_CONVOLUTION, Call, copied, observe
 from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d
 from dashnas.ops.causal import CausalConv1d
 from dashnas.ops.relaxation import Relaxation
@@ -22,7 +20,6 @@ SHORTCUT_NAMES = ("shortcut", "downsample", "skip", "pool", "channel_match")
 
 _AGGCONVS: dict[type[nn.Module], type[AggConv]] = {nn.Conv1d: AggConv1d, nn.Conv2d: AggConv2d}
 _SEVERAL_PLACES = "so that one choice would have to serve several places"
-_ANY_CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _Convolution = nn.Conv1d | nn.Conv2d
 
 
@@ -75,12 +72,12 @@ def find_searchable(
         ConfigError: a space `per_axis` for a layer with one axis.
         ConversionError: the model fails on the sample, cannot be copied, or has no convolution to search.
     """
-    uses = _observe(model, sample)
+    uses = observe(model, sample)
     owners = _owners(model)
     searchable: dict[str, Searchable] = {}
     kept: dict[str, str] = {}
     for name, module in model.named_modules():
-        if not isinstance(module, _ANY_CONVOLUTION):
+        if not isinstance(module, ANY_CONVOLUTION):
             continue
         reason = _reason_to_keep(name, module, uses.get(name, []), owners, depthwise)
         if reason:
@@ -141,7 +138,7 @@ def to_supernet(
     if strict and conversion.kept:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in conversion.kept.items())
         raise ConversionError(f"strict=True, but these convolutions cannot be searched: {reasons}")
-    supernet = _copied(model)
+    supernet = copied(model)
     for name, layer in conversion.searchable.items():
         conv = supernet.get_submodule(name)
         assert isinstance(conv, nn.Conv1d | nn.Conv2d)
@@ -202,7 +199,7 @@ def derive(
             exchanged; a mixture that lacks the choice, or that the architecture leaves out.
         ConfigError: a choice for another number of axes than the layer has.
     """
-    network = _copied(model)
+    network = copied(model)
     modules, owners = dict(network.named_modules()), _owners(network)
     if left_out := [name for name in mixtures(network) if name not in architecture]:
         raise ConversionError(f"the architecture chooses nothing for the relaxed layers {left_out}")
@@ -224,53 +221,13 @@ def derive(
     return network
 
 
-@dataclass(frozen=True)
-class _Call:
-    """The shapes at one call of a convolution, (batch, channels, *spatial)."""
-
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-
-
-def _observe(model: nn.Module, sample: Tensor | tuple[Tensor, ...]) -> dict[str, list[_Call]]:
-    """Run a copy of the model on the sample, and note the calls of each of its convolutions."""
-    calls: dict[str, list[_Call]] = {}
-
-    def recorder(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor], Tensor], None]:
-        def record(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor) -> None:
-            x = next(chain(args, kwargs.values()))
-            calls.setdefault(name, []).append(_Call(tuple(x.shape), tuple(output.shape)))
-
-        return record
-
-    inputs = sample if isinstance(sample, tuple) else (sample,)
-    probe = _copied(model).eval()  # a copy, since a forward pass may change more than training flags
-    for name, module in probe.named_modules():
-        if isinstance(module, _ANY_CONVOLUTION):
-            module.register_forward_hook(recorder(name), with_kwargs=True)
-    try:
-        with torch.no_grad():
-            probe(*inputs)
-    except Exception as error:  # whatever a model of somebody else's raises
-        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
-        raise ConversionError(f"the model fails on the sample of shape {shapes}: {error}") from error
-    return calls
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except Exception as error:  # whatever a part of somebody else's model raises
-        raise ConversionError(f"the model cannot be copied, and it is not to be changed itself: {error}") from error
-
-
 def _owners(model: nn.Module) -> Counter[int]:
     """Under how many names each parameter is met: two for a module in two places, and for a shared weight."""
     return Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
 
 
 def _reason_to_keep(
-    name: str, conv: nn.Module, calls: list[_Call], owners: Mapping[int, int], depthwise: bool
+    name: str, conv: nn.Module, calls: list[Call], owners: Mapping[int, int], depthwise: bool
 ) -> str | None:
     if reason := _reason_against_exchange(conv, owners):
         return reason

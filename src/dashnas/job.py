@@ -131,7 +131,7 @@ class Job:
         )
         self.topology = Topology(backbone=config.backbone, width=config.width, official=config.official)
         self._needs: dict[int | None, dict[str, Need]] = {}
-        """What was found out in this process, by width."""
+        """Memory of each network, by width of the backbone."""
 
     def network(self, architecture: Architecture | None, dropout: float = 0.0) -> nn.Module:
         """A fresh network, always with the same weights; None is the untouched backbone."""

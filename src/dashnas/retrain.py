@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from dashnas.config import Recipe, RetrainConfig
 from dashnas.data.parts import Part
+from dashnas.large_kernels import large_kernels
 from dashnas.losses import Loss
 from dashnas.training import Phase, Session, sgd, train
 
@@ -32,6 +34,7 @@ def retrain_phase(
         "lr": recipe.learning_rate,
         "weight_decay": recipe.weight_decay,
     }
+    sample = torch.zeros(2, part.spec.channels, *part.spec.spatial_shape, device="meta")
     return Phase(
         name=name,
         model=network,
@@ -44,6 +47,7 @@ def retrain_phase(
         seed=seed,
         network_name=network_name or name,
         subsample=subsample,
+        large_kernels=large_kernels(network, sample, batch_size=batch_size),
         clip=config.clip,
         after_epoch=after_epoch,
     )

@@ -61,7 +61,10 @@ class TestRun:
             (["--threads=2000"], "threads must be at most 1024, got 2000"),
             (["--protocol=dash-official"], "no published scores of crop are made by 'dash-official'"),
             (["--device=tpu"], "unknown device 'tpu'; try cpu, cuda or cuda:0"),
-            (["--import=missing.py"], r"missing\.py is not a Python file; expected one that registers methods"),
+            (
+                ["--import=missing.py"],
+                r"missing\.py is not a Python file; expected one that registers methods or tasks",
+            ),
         ],
     )
     def test_what_makes_no_sense_is_refused_before_anything_runs(self, tmp_path, options, message):

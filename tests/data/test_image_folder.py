@@ -80,7 +80,7 @@ class TestLayout:
         for name in ("green", "yellow"):
             (folder / name).mkdir()
         _, warnings = read_image_folder(folder, ImageConfig())
-        assert warnings == [f"no class green, yellow in {folder}: there are no images in these folders"]
+        assert warnings == [f"left out green, yellow in {folder}: no class without images; add some, or remove it"]
 
     def test_images_outside_of_classes_are_refused(self, tmp_path):
         save(tmp_path / "a.png")

@@ -10,7 +10,7 @@ from dashnas.errors import ConfigError, DataError
 from dashnas.known_task import known_task
 from dashnas.metrics import get_metric
 from dashnas.presets import Options
-from dashnas.tasks import TASKS, fetch, mnist1d, register_task, task_source
+from dashnas.tasks import TASKS, RealTask, check, fetch, get_task, mnist1d, register_task, task_source
 from dashnas.tasks.registry import TASKS as REGISTRY
 
 
@@ -66,6 +66,17 @@ class TestOwnTasks:
         task.name = name
         with pytest.raises(ConfigError, match=f"a task's name must have no '/', '@', ',' or space in it; got '{name}'"):
             register_task(task)
+
+    def test_nothing_is_told_fetched_or_checked_of_them(self):
+        register_task(Own())
+        for ask in (get_task, fetch, check):
+            with pytest.raises(ConfigError, match="mine is a task of your own, of which nothing but its data is known"):
+                ask("mine")
+
+    @pytest.mark.parametrize("thing", [Own, "mine", RealTask])
+    def test_what_is_no_task_is_refused(self, thing):
+        with pytest.raises(ConfigError, match=r"a task is an object with a name .*; write register_task\(MyTask\(\)\)"):
+            register_task(thing)
 
     def test_are_among_those_named_where_none_fits(self):
         register_task(Own())

@@ -162,7 +162,7 @@ def comparable(cells: Iterable[Cell], *, mix: bool = False) -> list[Cell]:
     if not cells:
         raise ConfigError("there are no scores to compare; name a published table or a store that has finished runs")
     if not mix:
-        _refuse_mixtures(cells)
+        refuse_mixtures(cells)
     cells = _told_apart(cells)
     _check_values(cells)
     return cells
@@ -205,7 +205,12 @@ def with_floor(table: ErrorTable, floor: float | None) -> ErrorTable:
     return replace(table, errors=np.maximum(table.errors, floor))  # NaN stays NaN
 
 
-def _refuse_mixtures(cells: Sequence[Cell]) -> None:
+def refuse_mixtures(cells: Sequence[Cell]) -> None:
+    """Refuse scores of different protocols, or of different metrics on one task.
+
+    Raises:
+        ConfigError: there are such.
+    """
     protocols = Counter(cell.protocol for cell in cells)
     if len(protocols) > 1:
         listed = ", ".join(f"{protocol} ({count})" for protocol, count in protocols.items())

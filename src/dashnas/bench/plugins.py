@@ -19,7 +19,9 @@ def load_plugin(path: Path) -> None:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is not a Python file; expected one that registers methods, such as my_method.py")
+        raise ConfigError(
+            f"{path} is not a Python file; expected one that registers methods or tasks, such as my_method.py"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

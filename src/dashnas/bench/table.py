@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from dashnas.analysis import Cell
-from dashnas.analysis.error_table import comparable
+from dashnas.analysis.error_table import refuse_mixtures
 from dashnas.bench.store import to_cell
 from dashnas.errors import ConfigError
 
@@ -68,11 +68,10 @@ def refuse_mixed(results: Iterable[Mapping[str, Any]]) -> None:
     """Make sure that results can be compared.
 
     Raises:
-        ConfigError: budgets differ, but for cells that got the time of another one; or as of `comparable`.
+        ConfigError: budgets differ, but for cells that got the time of another one; or as of `refuse_mixtures`.
     """
     results = list(results)
-    if results:
-        comparable(map(to_cell, results))
+    refuse_mixtures([to_cell(result) for result in results])
     budgets = sorted({result["budget_seconds"] for result in results if result["budget_from"] is None})
     if len(budgets) > 1:
         raise ConfigError(

@@ -34,7 +34,7 @@ Plugins = Annotated[
 
 def run(
     *,
-    tasks: Annotated[str, typer.Option(metavar="NAMES", help="As in `dashnas tasks list`, between commas.")],
+    tasks: Annotated[str, typer.Option(metavar="NAMES", help="As in `dashnas tasks list`, or of --import.")],
     methods: Annotated[
         str,
         typer.Option(

@@ -144,7 +144,7 @@ def read_image_folder(
         files, labels, left_out = _files(inside)
         others += left_out
         if labels is not None and (empty := sorted({path.name for path in _folders(inside)}.difference(labels))):
-            warnings.append(f"no class {', '.join(empty)} in {inside}: there are no images in these folders")
+            warnings.append(f"left out {', '.join(empty)} in {inside}: no class without images; add some, or remove it")
         if trained is not None and not files:
             files, labels = [path for path in sorted(inside.iterdir()) if _is_image(path)], None
         if not files:

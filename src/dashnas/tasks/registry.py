@@ -50,8 +50,13 @@ def register_task(task: TaskSource) -> None:
     """Enter a data set of one's own into the registry, so that `dashnas bench run --import` finds it by its name.
 
     Raises:
-        ConfigError: the name is taken, or holds a character that a file name or a list must not have.
+        ConfigError: no task, or one whose name is taken or holds a character that a file name or a list must not have.
     """
+    if isinstance(task, type) or not isinstance(task, TaskSource):
+        raise ConfigError(
+            f"a task is an object with a name and a function task_data(protocol, seed), got {task!r}; write "
+            "register_task(MyTask()) with a class of your own, as in examples/own_task.py"
+        )
     name = name_for_registry("task", task.name, {*TASKS, *OFFICIAL_TASKS, *OWN_TASKS})
     OWN_TASKS[name] = task
 
@@ -63,6 +68,8 @@ def get_task(name: str) -> RealTask | OfficialTask:
         ConfigError: no task has this name.
     """
     known: dict[str, RealTask | OfficialTask] = {**TASKS, **OFFICIAL_TASKS}
+    if name in OWN_TASKS:
+        raise ConfigError(f"{name} is a task of your own, of which nothing but its data is known; name one of ours")
     if name not in known:
         raise ConfigError(unknown_name("task", name, {*known, *OWN_TASKS}))
     return known[name]
