@@ -2,18 +2,19 @@
 
 import math
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 import dashnas.job
-from dashnas.budget import EpochCosts
-from dashnas.config import Schedule
+from dashnas.budget import RESERVE, EpochCosts, full_trials
+from dashnas.config import Schedule, TuneConfig
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError, NotEnoughMemoryError, RunError
-from dashnas.job import WIDTHS, Calibration, find_device, workspace
-from dashnas.phases import settled_schedule
+from dashnas.job import WIDTHS, Calibration, Job, find_device, workspace
+from dashnas.phases import searched, settled_schedule
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
 from dashnas.space import Architecture, Candidate
@@ -136,6 +137,49 @@ def test_the_time_that_reading_and_timing_took_is_off_the_budget(monkeypatch):
         fresh = one.schedule_within(1000)
         one.started -= 500
         assert one.schedule_within(1000).retrain_epochs < fresh.retrain_epochs
+
+
+BUDGET = {"width": 8, "epochs": None, "search_epochs": None, "tune_trials": None, "tune_epochs": None}
+
+
+class TestScheduleAfterTheSearch:
+    """The network that was found costs something else than the largest, for which the run was planned."""
+
+    @pytest.fixture
+    def costs(self, monkeypatch):
+        """An epoch of the chosen network takes a second."""
+        costs = EpochCosts(search=0.0, derived=1.0, backbone=0.0, retrain_share=1.0)
+        monkeypatch.setattr(Job, "_epoch_costs", lambda *_: costs)
+
+    @pytest.mark.parametrize(("spent", "searched"), [(40.0, 30.0), (0.0, 40.0)])
+    def test_fills_what_is_left_of_the_budget(self, costs, spent, searched):
+        """Also where an earlier process has searched."""
+        with job(options(**BUDGET, budget_seconds=100.0)) as one:
+            one.started -= spent
+            schedule = one.schedule_after_search(replace(SCHEDULE, search_epochs=7, width=8), ARCHITECTURE, searched)
+        assert (schedule.search_epochs, schedule.width) == (7, 8)
+
+        def seconds(epochs):
+            return math.ceil(epochs / 2) * full_trials(schedule.tune_trials, TuneConfig()) + epochs
+
+        assert seconds(schedule.retrain_epochs) <= 60 * (1 - RESERVE) < seconds(schedule.retrain_epochs + 1)
+
+    def test_is_kept_for_the_phases_that_follow(self, costs, monkeypatch):
+        monkeypatch.setattr(Job, "search", lambda *_: (ARCHITECTURE, 1.0))
+        listener = Messages()
+        with job(options(**BUDGET, budget_seconds=100.0), reporter=listener) as one:
+            first = searched(one, replace(SCHEDULE, width=8))
+            assert first.schedule.retrain_epochs > SCHEDULE.retrain_epochs
+            assert one.session.run.read("schedule.json", default=None) == asdict(first.schedule)
+            assert searched(one, first.schedule) == first
+        assert [text for text in listener.told if text.startswith("time left for: tune ")]
+
+    @pytest.mark.parametrize("more", [{}, {**BUDGET, "budget_seconds": 100.0, "architecture": ARCHITECTURE}])
+    def test_is_the_one_there_was_without_a_budget_or_a_search(self, costs, monkeypatch, more):
+        monkeypatch.setattr(Job, "search", lambda *_: (ARCHITECTURE, 0.0))
+        with job(options(**more)) as one:
+            assert searched(one, SCHEDULE) == (ARCHITECTURE, 0.0, SCHEDULE)
+            assert one.session.run.read("schedule.json", default=None) is None
 
 
 class Messages(Silent):

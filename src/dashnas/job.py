@@ -22,7 +22,7 @@ from dashnas.heap import keep_freed_memory
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
 from dashnas.metrics import Metric
-from dashnas.microbatch import FEWEST, MICRO_BATCHES
+from dashnas.microbatch import FEWEST, MICRO_BATCHES, shared_micro_batch
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
@@ -156,21 +156,22 @@ class Job:
         Raises:
             NotEnoughMemoryError: a step of one of them does not fit, however few samples are computed at once.
         """
-        data, config, batch_size = self.data, self.config, self.batch_size
         phases = self._sample_phases()
-        needs = self._needs[config.width] = self._weigh_all(phases, measure)
+        needs = self._needs[self.config.width] = self._weigh_all(phases, measure)
+        return Calibration(self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()}), needs)
+
+    def _epoch_costs(self, phases: Mapping[str, Phase], micro_batches: Mapping[str, int]) -> EpochCosts:
         seconds = {
-            name: time_steps(phase, self.session.device, micro_batch=needs[name].micro_batch)
+            name: time_steps(phase, self.session.device, micro_batch=micro_batches[name])
             for name, phase in phases.items()
         }
-        batches = steps_per_epoch(len(data.train), batch_size)
-        costs = EpochCosts(
-            search=seconds["search"] * batches * config.search.subsample if "search" in seconds else 0.0,
+        batches = steps_per_epoch(len(self.data.train), self.batch_size)
+        return EpochCosts(
+            search=seconds.get("search", 0.0) * batches * self.config.search.subsample,
             derived=seconds.get("derived", 0.0) * batches,
             backbone=seconds.get("backbone", 0.0) * batches,
-            retrain_share=len(data.development) / len(data.train),
+            retrain_share=len(self.data.development) / len(self.data.train),
         )
-        return Calibration(costs, needs)
 
     def settle_micro_batches(self) -> None:
         """Decide how many samples each network computes at once in this run, and tell where that is not a whole batch.
@@ -248,10 +249,7 @@ class Job:
                 )
 
     def _sample_phases(self) -> dict[str, Phase]:
-        """A phase of each network, to take a few steps of; the derived one is the largest there may be.
-
-        They have dropout, as the recipes to try may.
-        """
+        """A phase of each network, to take a few steps of; the derived one is the largest there may be."""
         self._refuse_too_large()
         train, loss, config = self.data.train, self.loss, self.config
         phases = {}
@@ -264,14 +262,19 @@ class Job:
             phases["search"] = search_phase(
                 supernet, train, loss, config.search, epochs=1, batch_size=self.batch_size, seed=0
             )
-        for name, architecture in (("derived", largest), ("backbone", None)):
-            if name not in self.networks:
-                continue
-            network = self.network(architecture, config.recipe.dropout or SOME_DROPOUT)
-            phases[name] = retrain_phase(
-                name, network, train, loss, config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0
+        return phases | self._sample_trainings(largest)
+
+    def _sample_trainings(self, architecture: Architecture | None) -> dict[str, Phase]:
+        """Of the networks that are no supernets; they have dropout, as the recipes to try may."""
+        config = self.config
+        return {
+            name: retrain_phase(
+                name, self.network(chosen, config.recipe.dropout or SOME_DROPOUT), self.data.train, self.loss,
+                config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0,
             )
-        return phases
+            for name, chosen in (("derived", architecture), ("backbone", None))
+            if name in self.networks
+        }  # fmt: skip
 
     def schedule_within(self, budget_seconds: float, plan: Planner = plan) -> Schedule:
         """The schedule for a budget; where the width is free, the largest one that still gets enough epochs.
@@ -281,9 +284,6 @@ class Job:
             plan: makes the schedule from what epochs cost.
         """
         deadline = self.started + budget_seconds
-        steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
-        usual = usual_schedule(steps, len(self.data.train), self.batch_size)
-        trials = len(grid(self.config.tune)) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
         best: Schedule | None = None
         for width in (self.config.width,) if self.config.width is not None else WIDTHS:
             self.use_width(width)
@@ -293,20 +293,38 @@ class Job:
                 if best is None:
                     raise
                 break
-            schedule = plan(
-                deadline - time.monotonic(),
-                calibration.costs,
-                trials=trials,
-                tune=self.config.tune,
-                enough_epochs=usual.retrain_epochs // 2,
-            )
-            enough = schedule.retrain_epochs >= usual.retrain_epochs // 2
+            schedule, enough = self._plan_within(deadline - time.monotonic(), calibration.costs, plan)
             if best is None or enough:
                 best = replace(schedule, width=width)
             if not enough:
                 break  # a larger width gets fewer still; timing it would only cost time
         assert best is not None
         return best
+
+    def schedule_after_search(self, schedule: Schedule, architecture: Architecture, search_seconds: float) -> Schedule:
+        """The schedule with what is left of the budget, now that it is known what the chosen network costs.
+
+        Args:
+            schedule: that was searched with.
+            architecture: that was found.
+            search_seconds: which count in full, also where an earlier process has spent them.
+        """
+        assert self.config.budget_seconds is not None
+        phases = self._sample_trainings(architecture)
+        micro_batches = {name: shared_micro_batch(self.session.run, name, self.batch_size) for name in phases}
+        costs = self._epoch_costs(phases, micro_batches)
+        spent = max(time.monotonic() - self.started, search_seconds)
+        rest, _ = self._plan_within(self.config.budget_seconds - spent, costs, plan)
+        return replace(rest, search_epochs=schedule.search_epochs, width=schedule.width)
+
+    def _plan_within(self, seconds: float, costs: EpochCosts, plan: Planner) -> tuple[Schedule, bool]:
+        """The schedule for some seconds, and whether the training gets enough epochs."""
+        steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
+        usual = usual_schedule(steps, len(self.data.train), self.batch_size)
+        trials = len(grid(self.config.tune)) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
+        enough_epochs = usual.retrain_epochs // 2
+        schedule = plan(seconds, costs, trials=trials, tune=self.config.tune, enough_epochs=enough_epochs)
+        return schedule, schedule.retrain_epochs >= enough_epochs
 
     def use_width(self, width: int | None) -> None:
         """Set the width of the backbone, in search and training."""

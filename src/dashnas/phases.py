@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from dashnas.config import Recipe, Schedule
 from dashnas.job import Job
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
 from dashnas.tune import Trial, Tuning, trial_from_json, trial_to_json
+
+
+class Searched(NamedTuple):
+    """What the search of a run came to."""
+
+    architecture: Architecture
+    seconds: float
+    schedule: Schedule
+    """Of the phases that follow."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +51,25 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
     job.settle_micro_batches()
     width = "" if schedule.width is None else f"width {schedule.width}; "
     job.session.reporter.message(
-        f"schedule: {width}search {schedule.search_epochs} epochs; tune {schedule.tune_trials} x "
-        f"{schedule.tune_epochs} epochs at most; retrain {schedule.retrain_epochs} epochs"
+        f"schedule: {width}search {schedule.search_epochs} epochs; {_describe_training(schedule)}"
     )
     return schedule
 
 
-def searched(job: Job, schedule: Schedule) -> tuple[Architecture, float]:
-    """The architecture that the search chose, or that was given; and the seconds that it took."""
+def searched(job: Job, schedule: Schedule) -> Searched:
+    """What the search chose, or was given. Under a budget the rest of the schedule is made anew, for this network."""
     run = job.session.run
     if not (run.folder / "architecture.json").exists():
         architecture, seconds = job.search(schedule)
+        if job.config.schedule is None and job.given_architecture is None:
+            schedule = job.schedule_after_search(schedule, architecture, seconds)
+            run.write("schedule.json", asdict(schedule))
+            job.session.reporter.message(f"time left for: {_describe_training(schedule)}")
         run.write("search.json", {"seconds": seconds})
         run.write("architecture.json", architecture.to_json())
     chosen = Architecture.load(run.folder / "architecture.json")
     with damage_named(run.folder / "search.json"):
-        return chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"])
+        return Searched(chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"]), schedule)
 
 
 def tune(job: Job, architecture: Architecture, schedule: Schedule) -> Tuned:
@@ -68,6 +81,12 @@ def tune(job: Job, architecture: Architecture, schedule: Schedule) -> Tuned:
     best = tuning.best(trials)
     job.session.reporter.message(f"recipe: {_describe_recipe(best.recipe)}")
     return Tuned(tuning, trials, best)
+
+
+def _describe_training(schedule: Schedule) -> str:
+    return (
+        f"tune {schedule.tune_trials} x {schedule.tune_epochs} epochs at most; retrain {schedule.retrain_epochs} epochs"
+    )
 
 
 def _describe_recipe(recipe: Recipe) -> str:

@@ -75,7 +75,7 @@ def search_only(
 ) -> Architecture:
     """Search and save `architecture.json`; `fit` with the same options in the same folder goes on from there."""
     with workspace(source, options or Options(), out, reporter) as job:
-        return searched(job, settled_schedule(job))[0]
+        return searched(job, settled_schedule(job)).architecture
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _run_phases(job: Job) -> None:
     started = time.monotonic()
     run, metric = job.session.run, job.metric
     schedule = settled_schedule(job)
-    architecture, search_seconds = searched(job, schedule)
+    architecture, search_seconds, schedule = searched(job, schedule)
     tuned = tune(job, architecture, schedule)
     best, recipe = tuned.best, tuned.best.recipe
     backbone_validation, backbone_tune_seconds = tuned.tuning.score_network(

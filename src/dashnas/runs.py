@@ -1,7 +1,7 @@
 """The run directory: what a run was asked to do, how far it is, and what came out; nothing in it is ever half written.
 
 run.json             settings and fingerprint of the data
-schedule.json        epochs and trials of each phase, fixed once
+schedule.json        epochs and trials of each phase, fixed before it begins
 micro_batch.json     most samples that each network computes at once
 plan.json            how the search computes each layer
 events.jsonl         a line per epoch

@@ -122,11 +122,14 @@ def test_a_budget_run_keeps_the_epochs_it_had_fixed_and_its_schedule_repeats_it(
     # Room for a few epochs only: what is left when the process has been started and the steps are timed.
     budget = ["--budget=2.5s", *NETWORK]
     kill_when(epochs_done("search", 1), data, run, budget)
+    of_search = json.loads((run / "schedule.json").read_text())
+    kill_when(epochs_done("tune-0", 1), data, run, budget)
     fixed = (run / "schedule.json").read_bytes()
     kill_when(epochs_done("retrain", 1), data, run, budget)
     finish(data, run, budget)
     assert (run / "schedule.json").read_bytes() == fixed
     schedule = json.loads(fixed)
+    assert schedule["search_epochs"] == of_search["search_epochs"]
     epochs = Counter(event["phase"] for event in read_events(run))
     assert epochs["search"] == schedule["search_epochs"]
     assert epochs["retrain"] == epochs["backbone"] == schedule["retrain_epochs"]

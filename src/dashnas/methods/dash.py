@@ -46,7 +46,7 @@ class Dash:
 
 def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
     """All phases of a job but those of the untouched backbone; without a search where an architecture was given."""
-    architecture, search_seconds = searched(job, schedule)
+    architecture, search_seconds, schedule = searched(job, schedule)
     tuned = tune(job, architecture, schedule)
     retrained = job.retrain("retrain", architecture, tuned.best.recipe, schedule)
     report = {"trials": len(tuned.trials), "search_seconds": search_seconds, "tune_seconds": tuned.seconds}
