@@ -8,6 +8,7 @@ from torch import nn
 
 from dashnas.config import Recipe, RetrainConfig
 from dashnas.data.parts import Part
+from dashnas.errors import ConversionError
 from dashnas.large_kernels import large_kernels
 from dashnas.losses import Loss
 from dashnas.training import Phase, Session, sgd, train
@@ -34,7 +35,6 @@ def retrain_phase(
         "lr": recipe.learning_rate,
         "weight_decay": recipe.weight_decay,
     }
-    sample = torch.zeros(2, part.spec.channels, *part.spec.spatial_shape, device="meta")
     return Phase(
         name=name,
         model=network,
@@ -47,10 +47,18 @@ def retrain_phase(
         seed=seed,
         network_name=network_name or name,
         subsample=subsample,
-        large_kernels=large_kernels(network, sample, batch_size=batch_size),
+        large_kernels=_large_kernels(network, part, batch_size),
         clip=config.clip,
         after_epoch=after_epoch,
     )
+
+
+def _large_kernels(network: nn.Module, part: Part, batch_size: int) -> tuple[str, ...]:
+    sample = torch.zeros(2, part.spec.channels, *part.spec.spatial_shape, device="meta")
+    try:
+        return large_kernels(network, sample, batch_size=batch_size)
+    except ConversionError:
+        return ()  # a network that wants real numbers, or more than a sample, is trained as it is
 
 
 def retrain(
