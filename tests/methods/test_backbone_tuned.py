@@ -75,6 +75,12 @@ def test_each_trial_is_trained_on_from_where_it_was(job, monkeypatch):
     assert trials.score(best) == trials.scored[-1][2]
 
 
+def test_the_first_recipe_is_the_given_one_and_the_others_are_drawn(job):
+    trials = Trials(job, SCHEDULE)
+    assert trials.recipe(0) == job.config.recipe
+    assert [trials.recipe(n) for n in (1, 2)] == [draw_recipe(3, n) for n in (1, 2)]
+
+
 def test_trials_that_were_scored_are_not_trained_again(job, monkeypatch):
     job.settle_micro_batches()
     first = Trials(job, SCHEDULE)

@@ -33,7 +33,7 @@ TRIALS_FILE = "halving.json"
 
 @register_method("backbone-tuned")
 class TunedBackbone:
-    """The untouched backbone, its recipe found by successive halving over the ranges of NAS-Bench-360."""
+    """The untouched backbone, its recipe found by successive halving: the given one and others from NAS-Bench-360."""
 
     def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
@@ -46,7 +46,7 @@ class TunedBackbone:
             schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, halving_then_training))
             trials = Trials(job, schedule)
             best = trials.best()
-            retrained = job.retrain("backbone", None, draw_recipe(seed, best), schedule)
+            retrained = job.retrain("backbone", None, trials.recipe(best), schedule)
             report = {"trials": schedule.tune_trials, "halving": trials.scored, "best_trial": best}
             return fitted(job, schedule, retrained, None, validation=trials.score(best), report=report)
 
@@ -109,6 +109,10 @@ class Trials:
             raise DashnasError("the training diverged under every recipe that was tried")
         return best
 
+    def recipe(self, trial: int) -> Recipe:
+        """The given one first: with few trials a drawn one as good as that would be luck."""
+        return self._job.config.recipe if trial == 0 else draw_recipe(self._job.config.seed, trial)
+
     def score(self, trial: int) -> float:
         """What a trial has reached in the end."""
         return next(float(score) for number, _, score in reversed(self.scored) if number == trial)
@@ -127,7 +131,7 @@ class Trials:
         """Train a trial from where it is to so many epochs; its score then, NaN where it diverged."""
         if any(number == trial and score is None for number, _, score in self.scored):
             return math.nan
-        job, recipe = self._job, draw_recipe(self._job.config.seed, trial)
+        job, recipe = self._job, self.recipe(trial)
         phase = retrain_phase(
             f"halving-{trial}", job.network(None, recipe.dropout), job.data.train, job.loss, recipe,
             job.config.retrain, epochs=self._schedule.tune_epochs, batch_size=job.batch_size,
