@@ -160,7 +160,8 @@ def best_of_random(rows: list[dict[str, Any]], seed: int) -> str:
     """Of a few random architectures, each trained once, the one with the best validation error."""
     rng = np.random.default_rng(seed)
     by_key = {(row["architecture"], row["seed"]): row["validation"] for row in rows}
-    names = rng.choice(sorted({name for name, _ in by_key}), DRAWN, replace=False)
+    known = sorted({name for name, _ in by_key})
+    names = rng.choice(known, min(DRAWN, len(known)), replace=False)
     return str(min(names, key=lambda name: by_key[name, seed % SEEDS]))
 
 
@@ -187,7 +188,10 @@ def summary(rows: list[dict[str, Any]], searched: Sequence[str]) -> str:
     }
     chosen = []
     for way, names in ways.items():
-        found = regrets([name for name in names if name in errors], errors)
+        trained_ones = [name for name in names if name in errors]  # all of them but in the quick run
+        if not trained_ones:
+            continue
+        found = regrets(trained_ones, errors)
         low, high = interval(found)
         listed = "; ".join(names) if way == "searched" else "-"
         chosen.append([way, str(len(found)), f"{found.mean():.2f}", f"{low:.2f} to {high:.2f}", listed])
