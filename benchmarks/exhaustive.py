@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import RESULTS, markdown, provenance, save
+from _report import RESULTS, markdown, provenance, save, write_csv
 from torch import Tensor, nn
 
 from dashnas.config import Recipe, RetrainConfig, SearchConfig
@@ -53,8 +53,6 @@ EPOCHS, SEARCH_EPOCHS, BATCH = 20, 20, 32
 SEEDS, SEARCHES, DRAWN = 3, 10, 8
 LAYERS = ("conv1", "conv2", "conv3")
 TABLE = RESULTS / "exhaustive.csv"
-Key = tuple[str, int]
-"""An architecture in words, and a seed."""
 
 
 class ThreeLayers(nn.Module):
@@ -230,21 +228,13 @@ def main() -> None:
         for row in pool.map(train_one, *zip(*missing, strict=True)) if missing and not arguments.judge else ():
             rows.append(row)
             if not arguments.quick and len(rows) % 20 == 0:
-                keep(rows)
+                write_csv(TABLE, rows)  # so that a later call goes on from there
                 print(f"{len(rows)} of {len(names) * seeds}", flush=True)
         searched = list(pool.map(search_one, range(searches)))
     table = summary(rows, searched)
     print(table)
     if not arguments.quick:
         save("exhaustive", "Every architecture of a small space", __doc__, rows, table, about)
-
-
-def keep(rows: list[dict[str, Any]]) -> None:
-    """Write the rows so far, so that a later call goes on from there."""
-    with TABLE.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

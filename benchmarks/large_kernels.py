@@ -8,7 +8,6 @@ take turns in one process; the ratio is the median over pairs.
     python benchmarks/large_kernels.py --quick         # two of them; saves nothing
 """
 
-import argparse
 import json
 import statistics
 import time
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from _report import markdown, provenance, results_name, save
-from supernet_step import SHAPES, Shape, random_data
+from supernet_step import SHAPES, Shape, parser_of_steps, random_data
 
 from dashnas.backbones import BACKBONES, build_backbone, default_backbone
 from dashnas.config import Recipe, RetrainConfig
@@ -130,13 +129,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", help=f"comma-separated, of {', '.join(SHAPES)}")
-    parser.add_argument("--pairs", type=int, help="steps of each kind at most; 5, or 2 in the quick run")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true", help="print the rows for machines")
-    arguments = parser.parse_args()
+    arguments = parser_of_steps(__doc__, "5, or 2 in the quick run").parse_args()
     tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else TASKS
     pairs = arguments.pairs or (2 if arguments.quick else 5)
     name, about = results_name("large_kernels", arguments.device), provenance()

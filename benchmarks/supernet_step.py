@@ -161,17 +161,21 @@ def table(rows: list[dict[str, Any]]) -> str:
     return markdown(header, lines)
 
 
-def main() -> None:
-    """Measure, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of_steps(about: str | None, pairs: str) -> argparse.ArgumentParser:
+    """The options of a benchmark that times steps on the shapes of the tasks; `pairs` says how many there are."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", help=f"comma-separated, of {', '.join(SHAPES)}")
-    parser.add_argument("--strategy", default="auto")
-    parser.add_argument(
-        "--pairs", type=int, help="steps of each kind, fewer where they are slow; 7, or 5 in the quick run"
-    )
+    parser.add_argument("--pairs", type=int, help=f"steps of each kind, fewer where they are slow; {pairs}")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the rows for machines")
+    return parser
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = parser_of_steps(__doc__, "7, or 5 in the quick run")
+    parser.add_argument("--strategy", default="auto")
     arguments = parser.parse_args()
     tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else tuple(SHAPES)
     pairs = arguments.pairs or (5 if arguments.quick else 7)

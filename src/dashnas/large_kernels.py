@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dashnas.observe import observe
-from dashnas.ops.aggconv import aggconv
+from dashnas.ops.aggconv import aggconv, with_bias
 from dashnas.ops.costs import Load, estimate
 from dashnas.ops.geometry import Geometry
 
@@ -81,4 +81,4 @@ def _geometry(conv: Any) -> Geometry:
 def _convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     bank = weight.flatten(2).movedim(-1, 0).contiguous()
     result = aggconv(x, bank, torch.ones(1, dtype=weight.dtype, device=weight.device), geometry, "dft")
-    return result if bias is None else result + bias.to(result.dtype).view(-1, *(1,) * (x.dim() - 2))
+    return with_bias(result, bias)

@@ -42,6 +42,11 @@ def aggconv(x: Tensor, bank: Tensor, mixture: Tensor, geometry: Geometry, strate
         return STRATEGIES[strategy](x, bank, mixture, geometry)
 
 
+def with_bias(result: Tensor, bias: Tensor | None) -> Tensor:
+    """A result (batch, channels, *spatial) and a bias (channels,), None for none, in the dtype of the result."""
+    return result if bias is None else result + bias.to(result.dtype).view(-1, *(1,) * (result.dim() - 2))
+
+
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _choose(
     shape: torch.Size, out_channels: int, geometry: Geometry, dtype: torch.dtype, device: torch.device, plan: str
@@ -154,9 +159,7 @@ class AggConv(nn.Module):
         if strategy == AUTO:
             strategy = _choose(input.shape, self.out_channels, self.geometry, input.dtype, input.device, self.plan)
         result = aggconv(input, self.kernels, mixture, self.geometry, strategy)
-        if self.bias is not None:
-            result = result + self.bias.to(result.dtype).view(-1, *(1,) * self.spatial_dims)
-        return result
+        return with_bias(result, self.bias)
 
     def kernel_of(self, candidate: Candidate) -> Tensor:
         """The kernel of one candidate, a view (out_channels, in_channels // groups, *kernel_size) of `kernels`."""
