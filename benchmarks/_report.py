@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from dashnas.precision import Precision
+
 RESULTS = Path(__file__).parents[1] / "results"
 
 
@@ -37,9 +39,10 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def results_name(name: str, device: torch.device) -> str:
-    """Of a benchmark's files: those of a GPU stand beside those of the CPU."""
-    return name if device.type == "cpu" else f"{name}_{device.type}"
+def results_name(name: str, device: torch.device, precision: Precision = Precision.FLOAT32) -> str:
+    """Of a benchmark's files: those of a GPU or of less precision stand beside those of the CPU in float32."""
+    parts = [name, *([] if device.type == "cpu" else [device.type])]
+    return "_".join([*parts, *([] if precision is Precision.FLOAT32 else [precision])])
 
 
 def save(name: str, title: str, about: str | None, rows: list[dict[str, Any]], text: str, lines: list[str]) -> None:
@@ -56,6 +59,11 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 def _processor() -> str:
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return _cpu() + gpu
+
+
+def _cpu() -> str:
     try:
         text = Path("/proc/cpuinfo").read_text()
         model = next(line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name"))

@@ -26,6 +26,7 @@ from dashnas.data import DataConfig, PreparedData, TargetKind, prepare
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
+from dashnas.precision import Precision
 from dashnas.retrain import retrain_phase
 from dashnas.search import make_supernet, search_phase
 from dashnas.space import SearchSpace
@@ -83,16 +84,23 @@ def random_data(shape: Shape) -> PreparedData:
     return prepare(arrays, DataConfig(target=shape.kind), seed=0)
 
 
-def phases(shape: Shape, *, separable: bool, strategy: str, plan: str = "measure") -> tuple[Phase, Phase]:
+def phases(
+    shape: Shape,
+    *,
+    separable: bool,
+    strategy: str,
+    plan: str = "measure",
+    precision: Precision = Precision.FLOAT32,
+) -> tuple[Phase, Phase]:
     """Plain training and search of one backbone on random data."""
     data = random_data(shape)
     loss = make_loss(data.spec, data.normaliser, metric_name=get_metric(None, shape.kind).name)
     torch.manual_seed(0)
     backbone = build_backbone(shape.backbone, data.spec, width=shape.width, for_search=True)
-    config = SearchConfig(separable=separable, strategy=strategy, plan=plan, drop_beyond_map=False)
+    config = SearchConfig(separable=separable, strategy=strategy, plan=plan, drop_beyond_map=False, precision=precision)
     supernet, _ = make_supernet(backbone, shape.space, data.train.batch(np.arange(2)).x, config)
     settings = {"epochs": 1, "batch_size": shape.batch, "seed": 0}
-    plain = retrain_phase("plain", backbone, data.train, loss, Recipe(), RetrainConfig(), **settings)
+    plain = retrain_phase("plain", backbone, data.train, loss, Recipe(), RetrainConfig(precision=precision), **settings)
     search = search_phase(supernet, data.train, loss, config, **settings)
     return plain, search
 
@@ -106,10 +114,11 @@ def measure(
     strategy: str,
     pairs: int,
     device: torch.device,
+    precision: Precision = Precision.FLOAT32,
     patience: float = 60.0,
 ) -> dict[str, Any]:
     """Medians of interleaved steps of one task; after `patience` seconds no further pair is begun."""
-    plain, search = phases(shape, separable=separable, strategy=strategy)
+    plain, search = phases(shape, separable=separable, strategy=strategy, precision=precision)
     indices = np.arange(shape.batch)
     seconds: dict[str, list[float]] = {"plain": [], "search": []}
     begun = time.perf_counter()
@@ -176,14 +185,17 @@ def main() -> None:
     """Measure, print and save."""
     parser = parser_of_steps(__doc__, "7, or 5 in the quick run")
     parser.add_argument("--strategy", default="auto")
+    parser.add_argument("--precision", type=Precision, default=Precision.FLOAT32, choices=list(Precision))
+    parser.add_argument("--mixtures", choices=("full", "depthwise", "both"), default="both")
     arguments = parser.parse_args()
     tasks = arguments.tasks.split(",") if arguments.tasks else QUICK if arguments.quick else tuple(SHAPES)
     pairs = arguments.pairs or (5 if arguments.quick else 7)
     settings = {"strategy": arguments.strategy, "pairs": pairs, "device": arguments.device}
-    settings["patience"] = 10.0 if arguments.quick else 60.0
-    name, about = results_name("supernet_step", arguments.device), provenance()
+    settings |= {"precision": arguments.precision, "patience": 10.0 if arguments.quick else 60.0}
+    name, about = results_name("supernet_step", arguments.device, arguments.precision), provenance()
+    kinds = {"full": (False,), "depthwise": (True,), "both": (False, True)}
     rows = []
-    for separable in (False,) if arguments.quick else (False, True):
+    for separable in (False,) if arguments.quick else kinds[arguments.mixtures]:
         for task in tasks:
             rows.append(measure(task, SHAPES[task], separable=separable, **settings))
             if not arguments.quick:  # after each row, since they take minutes

@@ -6,22 +6,31 @@ import torch
 
 from dashnas import Options, fit
 from dashnas.backbones import build_backbone
-from dashnas.config import Recipe, RetrainConfig
+from dashnas.config import Recipe, RetrainConfig, SearchConfig
 from dashnas.data import DataConfig, prepare
 from dashnas.losses import make_loss
 from dashnas.memory import count_step, measure_step
 from dashnas.ops import STRATEGIES, AggConv1d, AggConv2d
+from dashnas.precision import Precision
+from dashnas.progress import Silent
 from dashnas.retrain import retrain_phase
+from dashnas.runs import Run
+from dashnas.search import make_supernet, search
 from dashnas.space import SearchSpace
-from dashnas.training import take_step
+from dashnas.training import Interrupted, Session, take_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture(autouse=True)
-def _exact_float32(monkeypatch):
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+def _exact_float32():
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = False
+    yield
+    for switch, value in zip(switches, before, strict=True):
+        switch.allow_tf32 = value
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -49,14 +58,39 @@ def test_bf16_autocast(strategy):
     assert (actual.float() - expected).abs().max() / expected.abs().max() <= 2e-2
 
 
-def test_fit_searches_trains_and_predicts(tmp_path):
+@pytest.mark.parametrize("precision", list(Precision))
+def test_fit_searches_trains_and_predicts(tmp_path, precision):
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 120)
     x = rng.normal(size=(120, 1, 32)).astype(np.float32)
     x[:, 0, 10] += 6 * y
-    result = fit((x, y), Options(epochs=10, width=8, tune_trials=2, device="cuda"), out=tmp_path / "run")
+    result = fit(
+        (x, y), Options(epochs=10, width=8, tune_trials=2, device="cuda", precision=precision), out=tmp_path / "run"
+    )
     assert result.summary["device"] == "cuda"
     assert result.summary["scores"]["test"]["value"] < 0.3
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_stopped_search_goes_on_as_if_it_had_not_been(tmp_path, step):
+    x = np.random.default_rng(0).normal(size=(96, 2, 64)).astype(np.float32)
+    data = prepare((x, np.arange(96) % 3), DataConfig(), seed=0)
+    loss, config = make_loss(data.spec, data.normaliser, metric_name="error"), SearchConfig(plan="model")
+
+    def searched(folder, stop_requested=lambda: False):
+        torch.manual_seed(0)
+        backbone = build_backbone("resnet1d", data.spec, width=8, for_search=True)
+        space = SearchSpace.for_dims(1)
+        supernet, _ = make_supernet(backbone, space, data.train.batch(np.arange(2)).x, config)
+        with Run(tmp_path / folder, {}) as run:
+            session = Session(run=run, reporter=Silent(), device=torch.device("cuda"), stop_requested=stop_requested)
+            search(supernet, data.train, loss, config, epochs=3, batch_size=16, seed=0, session=session)
+        return {name: value.cpu() for name, value in supernet.state_dict().items()}
+
+    undisturbed, calls = searched("a"), iter(range(1, 100))
+    with pytest.raises(Interrupted):
+        searched("b", lambda: next(calls) == step)
+    torch.testing.assert_close(searched("b"), undisturbed, rtol=1e-3, atol=1e-5)
 
 
 def test_the_memory_of_a_step_is_told_within_a_quarter():

@@ -10,6 +10,7 @@ from dashnas.data.task_data import CLEAN, check_protocol
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.ops.plan import AUTO, PLANS
 from dashnas.ops.strategies import STRATEGIES
+from dashnas.precision import Precision
 from dashnas.space import SearchSpace
 
 MOST = 10**9
@@ -29,6 +30,15 @@ def _require_count(name: str, value: int) -> None:
 
 def _require_positive_or_none(name: str, value: float | None) -> None:
     _require(value is None or value > 0, f"{name} must be positive, or None for none, got {value}")
+
+
+def _read_name(config: Any, name: str, names: type[StrEnum]) -> None:
+    """Make a member of a plain string that a frozen configuration was given."""
+    value = getattr(config, name)
+    try:
+        object.__setattr__(config, name, names(value))
+    except ValueError:
+        raise ConfigError(unknown_name(name, str(value), [member.value for member in names])) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +117,8 @@ class SearchConfig:
     """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
     plan: str = "measure"
     """How "auto" finds out: "measure" times strategies of similar cost, "model" never does."""
+    precision: Precision = Precision.FLOAT32
+    """Of its arithmetic. A plain string does too."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "arch_learning_rate", "temperature"):
@@ -120,6 +132,7 @@ class SearchConfig:
         known = (AUTO, *STRATEGIES)
         _require(self.strategy in known, unknown_name("strategy", self.strategy, known))
         _require(self.plan in PLANS, unknown_name("plan", self.plan, PLANS))
+        _read_name(self, "precision", Precision)
 
 
 class Tuner(StrEnum):
@@ -145,10 +158,7 @@ class TuneConfig:
     """Halving keeps one in this many recipes at each rung."""
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "tuner", Tuner(self.tuner))
-        except ValueError:
-            raise ConfigError(unknown_name("tuner", str(self.tuner), [tuner.value for tuner in Tuner])) from None
+        _read_name(self, "tuner", Tuner)
         _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
         _require(self.reduction >= 2, f"reduction must be at least 2, got {self.reduction}")
 
@@ -161,9 +171,12 @@ class RetrainConfig:
     """Of the learning rate; the tuning uses it too."""
     clip: float | None = None
     """Largest norm of the gradients together; None never clips."""
+    precision: Precision = Precision.FLOAT32
+    """Of its arithmetic, and the tuning's. A plain string does too."""
 
     def __post_init__(self) -> None:
         _require_positive_or_none("clip", self.clip)
+        _read_name(self, "precision", Precision)
 
 
 @dataclass(frozen=True, kw_only=True)

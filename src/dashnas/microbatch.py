@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dashnas.data.parts import Part
 from dashnas.lengths import network_outputs
 from dashnas.losses import Loss
+from dashnas.precision import Precision, layers, widened
 from dashnas.runs import Run, damage_named
 
 FEWEST = 2
@@ -45,6 +46,7 @@ def set_gradients(
     *,
     micro_batch: int,
     seed: int,
+    precision: Precision = Precision.FLOAT32,
 ) -> Tensor:
     """Set the gradients of a model to those of the loss on a batch, computed piece by piece.
 
@@ -56,6 +58,7 @@ def set_gradients(
         device: where to compute.
         micro_batch: most samples of a piece.
         seed: of all noise; each piece starts from it, so that all see the same mixture in a search.
+        precision: of the forward and backward pass.
 
     Returns:
         The loss of the batch, a scalar on the device.
@@ -66,7 +69,9 @@ def set_gradients(
     for piece in cut:
         torch.manual_seed(seed)
         batch = part.batch(piece, device, seed=seed)
-        value = loss(network_outputs(model, batch.x, batch.lengths), batch)
+        with layers(precision, device):
+            outputs = network_outputs(model, batch.x, batch.lengths)
+        value = loss(widened(outputs), batch)
         if len(cut) == 1:
             value.backward()  # type: ignore[no-untyped-call]
             return value.detach()

@@ -22,6 +22,7 @@ from dashnas.data.config import DataConfig
 from dashnas.data.spec import DataSpec
 from dashnas.data.task_data import CLEAN, PaperSettings, check_protocol
 from dashnas.errors import ConfigError, unknown_name
+from dashnas.precision import Precision
 from dashnas.space import Architecture, SearchSpace
 from dashnas.training import steps_per_epoch
 
@@ -78,6 +79,8 @@ class Options:
     """Depthwise mixtures where inputs equal outputs, as in the authors' code."""
     search_learning_rate: float | None = None
     """Of the weights in the search; the architecture parameters have half of it, as in the presets."""
+    precision: Precision = Precision.FLOAT32
+    """Of the arithmetic of training steps: `float32`, `tf32` or `bfloat16`."""
     batch_size: int | None = None
     """Samples of a training step."""
     learning_rate: float | None = None
@@ -167,6 +170,7 @@ def resolve(
         space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
         search=_search(options, config.search),
+        retrain=replace(config.retrain, precision=options.precision),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples),
         memory_bytes=options.memory_bytes,
@@ -192,7 +196,13 @@ def _by_hand(options: Options, paper: PaperSettings, spec: DataSpec) -> Options:
 
 def _search(options: Options, preset: SearchConfig) -> SearchConfig:
     separable = preset.separable if options.separable is None else options.separable
-    search = replace(preset, separable=separable, strategy=options.strategy, plan=options.plan)
+    search = replace(
+        preset,
+        separable=separable,
+        strategy=options.strategy,
+        plan=options.plan,
+        precision=options.precision,
+    )
     if (rate := options.search_learning_rate) is None:
         return search
     return replace(search, learning_rate=rate, arch_learning_rate=rate / 2)

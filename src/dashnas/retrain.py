@@ -48,6 +48,7 @@ def retrain_phase(
         network_name=network_name or name,
         subsample=subsample,
         large_kernels=_large_kernels(network, part, batch_size),
+        precision=config.precision,
         clip=config.clip,
         after_epoch=after_epoch,
     )

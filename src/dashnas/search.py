@@ -12,6 +12,7 @@ from dashnas.losses import Loss
 from dashnas.ops.costs import Load
 from dashnas.ops.plan import AUTO, choose
 from dashnas.ops.relaxation import GumbelSoftmax, Softmax
+from dashnas.precision import matrix_products
 from dashnas.space import Architecture, Candidate, SearchSpace, per_axis
 from dashnas.training import Phase, Session, sgd, train
 
@@ -41,14 +42,15 @@ def plan_layers(
 ) -> dict[str, str]:
     """By layer name, the strategy that the search computes it with; timed on the device where the plan says so."""
     plan = {}
-    for name, layer in mixtures(supernet).items():
-        map_shape = conversion.searchable[name].map_shape
-        load = Load(batch_size, layer.in_channels, layer.out_channels, map_shape, layer.geometry)
-        plan[name] = (
-            choose(load, torch.float32, device, measure=config.plan == "measure")
-            if config.strategy == AUTO
-            else config.strategy
-        )
+    with matrix_products(config.precision, device):
+        for name, layer in mixtures(supernet).items():
+            map_shape = conversion.searchable[name].map_shape
+            load = Load(batch_size, layer.in_channels, layer.out_channels, map_shape, layer.geometry)
+            plan[name] = (
+                choose(load, config.precision.layer_dtype, device, measure=config.plan == "measure")
+                if config.strategy == AUTO
+                else config.strategy
+            )
     return plan
 
 
@@ -133,6 +135,7 @@ def search_phase(
         seed=seed,
         network_name="search",
         subsample=config.subsample,
+        precision=config.precision,
         clip=config.clip,
         shape_gradients=_gradient_shaper(supernet, config, dense=train_part.spec.target_kind.is_dense),
         after_epoch=entropies,

@@ -22,6 +22,7 @@ from dashnas.interrupt import graceful_interrupt
 from dashnas.large_kernels import by_fourier
 from dashnas.losses import Loss
 from dashnas.microbatch import set_gradients, share_micro_batch, shared_micro_batch, smaller
+from dashnas.precision import Precision, matrix_products
 from dashnas.progress import Reporter
 from dashnas.runs import CheckpointClock, Run
 from dashnas.seeding import derive_seed, isolated_rng
@@ -67,6 +68,8 @@ class Phase:
     """Share of the batches that each epoch visits."""
     large_kernels: tuple[str, ...] = ()
     """Convolutions of the model that Fourier transforms compute on a CPU."""
+    precision: Precision = Precision.FLOAT32
+    """Of the steps."""
     clip: float | None = None
     """Largest norm of all gradients together."""
     shape_gradients: Callable[[], None] | None = None
@@ -151,9 +154,11 @@ def compute_gradients(
 ) -> Tensor:
     """The part of a step that needs the memory; it changes gradients and running statistics alone."""
     # On a GPU they were not measured against cuDNN.
-    with by_fourier(phase.model, phase.large_kernels if device.type == "cpu" else ()):
+    by_transforms = phase.large_kernels if device.type == "cpu" else ()
+    with by_fourier(phase.model, by_transforms), matrix_products(phase.precision, device):
         return set_gradients(
-            phase.model, phase.loss, phase.part, indices, device, micro_batch=micro_batch, seed=seed
+            phase.model, phase.loss, phase.part, indices, device,
+            micro_batch=micro_batch, seed=seed, precision=phase.precision,
         )  # fmt: skip
 
 

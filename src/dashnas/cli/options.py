@@ -138,6 +138,9 @@ def read_options(
         str | None,
         _option(_MACHINE, "Most that a training step may take, such as 4GB; else what is free.", metavar="SIZE"),
     ] = None,
+    precision: Annotated[
+        str, _option(_MACHINE, "Of training steps: float32, or on a GPU the faster tf32 or bfloat16.")
+    ] = "float32",
     seed: Annotated[int, _option(_MACHINE, "Of every random draw.")] = 0,
     device: Annotated[str, _option(_MACHINE, "cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int | None, _option(_MACHINE, "Of the CPU; PyTorch's own choice if not given.")] = None,
@@ -175,6 +178,7 @@ def read_options(
         separable=separable,
         official=official,
         search_learning_rate=search_learning_rate,
+        precision=precision,  # type: ignore[arg-type]  # text becomes a Precision later
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,

@@ -7,6 +7,8 @@ convolutions, whose zero padding then continues the series as it does at the end
 import torch
 from torch import Tensor, nn
 
+from dashnas.precision import widened
+
 
 def real_positions(lengths: Tensor, longest: int) -> Tensor:
     """The mask of series: shape (batch, 1, longest), bool, from lengths of shape (batch,)."""
@@ -35,13 +37,14 @@ class MaskedBatchNorm1d(nn.BatchNorm1d):
         """
         if mask is None or not self.training:  # running statistics are the same for every position
             return super().forward(input)
+        dtype, input = input.dtype, widened(input)  # sums over many positions, as PyTorch has them
         count = mask.sum()
         mean = hide_padding(input, mask).sum(dim=(0, 2), keepdim=True) / count
         centred = input - mean
         variance = hide_padding(centred, mask).square().sum(dim=(0, 2), keepdim=True) / count
         self._track(mean.detach().flatten(), variance.detach().flatten() * count / (count - 1).clamp(min=1))
         normalised = centred * (variance + self.eps).rsqrt()
-        return torch.addcmul(self.bias[:, None], normalised, self.weight[:, None])
+        return torch.addcmul(self.bias[:, None], normalised, self.weight[:, None]).to(dtype)
 
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics as PyTorch does, with the variance that divides by one less."""

@@ -30,7 +30,7 @@ UNSURE = 2.0
 LAST_RESORT = "mixed_results"
 """Keeps a result of each candidate for the backward pass, so it is taken only where nothing else fits."""
 
-_chosen: dict[tuple[Load, torch.dtype, torch.device, int, bool], str] = {}
+_chosen: dict[tuple[Load, str, torch.device, int, bool], str] = {}
 
 
 def choose(load: Load, dtype: torch.dtype, device: torch.device, *, measure: bool = True) -> str:
@@ -50,7 +50,7 @@ def choose(load: Load, dtype: torch.dtype, device: torch.device, *, measure: boo
         A name in `STRATEGIES`.
     """
     load = load.with_batch(2 ** math.ceil(math.log2(load.batch)))
-    key = (load, dtype, device, torch.get_num_threads(), measure)
+    key = (load, _arithmetic(dtype, device), device, torch.get_num_threads(), measure)
     if key not in _chosen:
         costs = {name: estimate(name, load) for name in STRATEGIES if name != LAST_RESORT}
         close = [name for name, cost in costs.items() if cost <= UNSURE * min(costs.values())]
@@ -66,7 +66,7 @@ def _measured(names: Sequence[str], load: Load, dtype: torch.dtype, device: torc
     """Milliseconds of each strategy that fits into memory, from the cache where they are known."""
     path = _cache_path(device)
     known = _read(path)
-    entry = known.setdefault(f"{load} {str(dtype).removeprefix('torch.')}", {})
+    entry = known.setdefault(f"{load} {_arithmetic(dtype, device)}", {})
     missing = [name for name in names if name not in entry]
     for name in missing:
         try:
@@ -110,6 +110,11 @@ def time_strategy(
                 torch.cuda.synchronize(device)
             times.append(time.perf_counter() - started)
     return 1e3 * min(times[1:] or times)
+
+
+def _arithmetic(dtype: torch.dtype, device: torch.device) -> str:
+    tf32 = " with tf32" if device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32 else ""
+    return str(dtype).removeprefix("torch.") + tf32
 
 
 def _cache_path(device: torch.device) -> Path:

@@ -1,0 +1,49 @@
+"""How exact the arithmetic of a training step is; what is trained, saved and scored is float32 in any case."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+
+class Precision(StrEnum):
+    """Of the forward and backward passes of search, tuning and training."""
+
+    FLOAT32 = "float32"
+    """As PyTorch is set. Its own setting on a GPU: convolutions in TF32, matrix products in float32."""
+    TF32 = "tf32"
+    """Matrix products on a GPU round their factors to 10 bits too; elsewhere the same as float32."""
+    BFLOAT16 = "bfloat16"
+    """Layers compute in bfloat16, with 7 bits, and hand it on in half the memory; matrix products that stay in
+    float32 are as in TF32."""
+
+    @property
+    def layer_dtype(self) -> torch.dtype:
+        """Of what layers hand on."""
+        return torch.bfloat16 if self is Precision.BFLOAT16 else torch.float32
+
+
+@contextmanager
+def matrix_products(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Within it, matrix products on a GPU are as exact as is asked for."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    if device.type == "cuda" and precision is not Precision.FLOAT32:
+        torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@contextmanager
+def layers(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Within it, layers hand on what they compute in the precision's dtype."""
+    with torch.autocast(device.type, precision.layer_dtype, enabled=precision is Precision.BFLOAT16):
+        yield
+
+
+def widened(outputs: Tensor) -> Tensor:
+    """What a network computed, in float32 where it is narrower, for the loss."""
+    return outputs.float() if outputs.dtype == torch.bfloat16 else outputs

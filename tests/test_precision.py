@@ -1,0 +1,144 @@
+"""Training steps in less precision: what is computed narrower, what is not, and that nothing lasts beyond a step."""
+
+import numpy as np
+import pytest
+import torch
+
+from dashnas import Options, fit
+from dashnas.config import RetrainConfig, SearchConfig
+from dashnas.data import DataConfig, prepare
+from dashnas.errors import ConfigError
+from dashnas.losses import make_loss
+from dashnas.microbatch import set_gradients
+from dashnas.precision import Precision, layers, matrix_products, widened
+
+CPU = torch.device("cpu")
+
+
+class Watched(torch.nn.Module):
+    """A convolution and a head that keep the dtype of what they hand on."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = torch.nn.Conv1d(1, 4, 5, padding="same"), torch.nn.Linear(4, 2)
+        self.dtypes = []
+
+    def forward(self, x):
+        x = self.conv(x)
+        y = self.head(x.relu().mean(-1))
+        self.dtypes += [x.dtype, y.dtype]
+        return y
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 1, 24)).astype(np.float32)
+    return prepare((x, np.arange(40) % 2), DataConfig(), seed=0)
+
+
+@pytest.fixture
+def restored():
+    """PyTorch's settings for matrix products on a GPU, which are put back."""
+    switches = torch.backends.cuda.matmul
+    before = switches.allow_tf32
+    yield switches
+    switches.allow_tf32 = before
+
+
+def gradients(data, precision):
+    network, seen = Watched(), []
+    loss = make_loss(data.spec, data.normaliser, metric_name="error")
+
+    def spied(outputs, batch):
+        seen.append(outputs.dtype)
+        return loss(outputs, batch)
+
+    value = set_gradients(network, spied, data.train, np.arange(16), CPU, micro_batch=16, seed=0, precision=precision)
+    return value, [p.grad for p in network.parameters()], network.dtypes, seen
+
+
+def test_layers_hand_on_bfloat16_and_the_loss_is_computed_in_float32(data):
+    value, grads, handed_on, given_to_loss = gradients(data, Precision.BFLOAT16)
+    assert set(handed_on) == {torch.bfloat16}
+    assert given_to_loss == [torch.float32]
+    assert value.dtype == torch.float32
+    assert {grad.dtype for grad in grads} == {torch.float32}
+
+
+def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(data):
+    exact, narrow = (gradients(data, precision)[1] for precision in (Precision.FLOAT32, Precision.BFLOAT16))
+    for a, b in zip(exact, narrow, strict=True):
+        assert 0 < (a - b).norm() <= 0.1 * a.norm()
+
+
+def test_tf32_is_float32_where_there_is_no_gpu(data):
+    exact, tf32 = (gradients(data, precision)[1] for precision in (Precision.FLOAT32, Precision.TF32))
+    torch.testing.assert_close(tf32, exact, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(
+    ("precision", "device", "within"),
+    [
+        (Precision.FLOAT32, "cuda", None),
+        (Precision.TF32, "cuda", True),
+        (Precision.BFLOAT16, "cuda", True),
+        (Precision.TF32, "cpu", None),
+    ],
+)
+def test_the_setting_for_matrix_products_is_as_before_afterwards(restored, before, precision, device, within):
+    """`within` None: as PyTorch is set."""
+    switches = restored
+    switches.allow_tf32 = before
+
+    def fail():
+        with matrix_products(precision, torch.device(device)):
+            assert switches.allow_tf32 is (before if within is None else within)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert switches.allow_tf32 is before
+
+
+def test_only_what_is_narrower_than_float32_is_widened():
+    for dtype, wide in ((torch.bfloat16, torch.float32), (torch.float32, torch.float32), (torch.float64,) * 2):
+        assert widened(torch.zeros(1, dtype=dtype)).dtype == wide
+    with layers(Precision.FLOAT32, CPU):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("config", [SearchConfig, RetrainConfig])
+def test_a_precision_is_given_by_its_name(config):
+    assert config(precision="bfloat16").precision is Precision.BFLOAT16
+    with pytest.raises(ConfigError, match=r"no precision 'bfloat61'|unknown precision 'bfloat61'.*bfloat16"):
+        config(precision="bfloat61")
+
+
+def short(backbone=None):
+    """An epoch of each phase."""
+    space = {"kernel_sizes": (3, 5), "dilations": (1, 2), "width": 4, "backbone": backbone}
+    return Options(epochs=1, tune_trials=1, batch_size=16, precision="bfloat16", plan="model", **space)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "shape"), [("resnet1d", (1, 20)), ("tcn", (1, 20)), ("wrn", (1, 8, 8)), ("convnext", (1, 32, 32))]
+)
+def test_every_backbone_is_searched_and_trained_in_bfloat16(backbone, shape):
+    x = np.random.default_rng(0).normal(size=(40, *shape)).astype(np.float32)
+    result = fit((x, np.arange(40) % 2), short(backbone))
+    assert {p.dtype for p in result.model.network.parameters()} == {torch.float32}
+    assert np.isfinite(result.summary["scores"]["test"]["value"])
+
+
+def test_series_of_unequal_length_are_trained_in_bfloat16():
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(2, 10 + i % 7)).astype(np.float32) for i in range(40)]
+    assert np.isfinite(fit((x, np.arange(40) % 2), short()).summary["scores"]["test"]["value"])
+
+
+def test_dense_targets_are_trained_in_bfloat16():
+    x = np.random.default_rng(0).normal(size=(40, 1, 8, 8)).astype(np.float32)
+    assert np.isfinite(fit((x, x[:, 0] + 1), short()).summary["scores"]["test"]["value"])
