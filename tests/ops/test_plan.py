@@ -76,6 +76,15 @@ def test_where_the_model_is_sure_nothing_is_timed(costs, times):
     assert timed == []
 
 
+def test_on_a_gpu_all_are_timed_but_what_is_hopeless(costs, times, monkeypatch):
+    """The model is a CPU's: on an H200 the transforms that it favours took up to 12 times as long as `grouped`."""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "some GPU")
+    costs(dft=1.0, grouped=20.0, fourier=2.0, mixed_weights=31.0)
+    timed = times(dft=3.0, grouped=1.0, fourier=2.0)
+    assert choose(load_of((10,)), torch.float32, torch.device("cuda")) == "grouped"
+    assert {name for name, _ in timed} == {"dft", "grouped", "fourier"}
+
+
 def test_strategies_of_similar_cost_are_timed_and_the_fastest_is_taken(costs, times):
     costs(grouped=1.0, dft=1.9, fourier=2.1)
     timed = times(grouped=5.0, dft=4.0)

@@ -27,6 +27,9 @@ OPERATORS = 3
 UNSURE = 2.0
 """Strategies that cost no more than this times the cheapest by the model are measured."""
 
+UNSURE_ON_GPU = 30.0
+"""The same on a GPU, where the model, which is a CPU's, only rules out what is hopeless."""
+
 LAST_RESORT = "mixed_results"
 """Keeps a result of each candidate for the backward pass, so it is taken only where nothing else fits."""
 
@@ -53,7 +56,8 @@ def choose(load: Load, dtype: torch.dtype, device: torch.device, *, measure: boo
     key = (load, _arithmetic(dtype, device), device, torch.get_num_threads(), measure)
     if key not in _chosen:
         costs = {name: estimate(name, load) for name in STRATEGIES if name != LAST_RESORT}
-        close = [name for name, cost in costs.items() if cost <= UNSURE * min(costs.values())]
+        unsure = UNSURE_ON_GPU if device.type == "cuda" else UNSURE
+        close = [name for name, cost in costs.items() if cost <= unsure * min(costs.values())]
         if measure and len(close) > 1:
             others = [name for name in costs if name not in close]
             measured = (_measured(names, load, dtype, device) for names in (close, others, [LAST_RESORT]))

@@ -22,6 +22,9 @@ from dashnas.ops.merge import Grid
 PART_ELEMENTS = 2**21
 """Numbers in the spectra that are held at a time. Fewer cost more calls, more gain nothing (measured)."""
 
+PART_ELEMENTS_ON_GPU = 2**26
+"""The same on a GPU, which needs less time for a small part than the call takes to be made."""
+
 
 class Transform(Protocol):
     """Between values at some positions and their spectrum, for many columns at a time.
@@ -85,7 +88,7 @@ class Spectral:
         transform, phases, taps = self._begin(x, kernels, geometry)
         shape = (len(x), kernels[0].shape[-2])
         result = _Synthesis(transform, shape)
-        for part in _parts(transform, phases[0].shape, taps[0].shape, shape):
+        for part in _parts(transform, x.device, phases[0].shape, taps[0].shape, shape):
             products = (
                 _result(of_x.spectrum(part), of_taps.spectrum(part), geometry.groups)
                 for of_x, of_taps in zip(phases, taps, strict=True)
@@ -107,7 +110,7 @@ class Spectral:
         of_grad = _Analysis(transform, _rows_of_maps(grad, _wide(x)), grad.shape[:2])
         grad_phases = [_Synthesis(of_x.transform, of_x.shape) for of_x in phases if needs_grad_x]
         grad_taps = [_Synthesis(of_taps.transform, of_taps.shape) for of_taps in taps]
-        for part in _parts(transform, phases[0].shape, taps[0].shape, of_grad.shape):
+        for part in _parts(transform, x.device, phases[0].shape, taps[0].shape, of_grad.shape):
             grad_part = of_grad.spectrum(part)
             for of_taps, result in zip(taps, grad_phases, strict=False):
                 result.add(_gradient_of_input(grad_part, of_taps.spectrum(part), geometry.groups), part)
@@ -207,9 +210,10 @@ def _places(phase: Phase, geometry: Geometry) -> tuple[Any, ...]:
     return (..., *(slice(start, None, step) for start, step in zip(phase.start, geometry.stride, strict=True)))
 
 
-def _parts(transform: Transform, *shapes: Sequence[int]) -> Iterator[slice]:
+def _parts(transform: Transform, device: torch.device, *shapes: Sequence[int]) -> Iterator[slice]:
     """Slices of rows whose spectra, of columns of these shapes, are of a bearable size."""
-    rows = max(1, PART_ELEMENTS // (2 * transform.row_length * sum(map(math.prod, shapes))))
+    most = PART_ELEMENTS_ON_GPU if device.type == "cuda" else PART_ELEMENTS
+    rows = max(1, most // (2 * transform.row_length * sum(map(math.prod, shapes))))
     for start in range(0, transform.num_rows, rows):
         yield slice(start, min(start + rows, transform.num_rows))
 
