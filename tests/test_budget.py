@@ -10,7 +10,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dashnas.budget import MAX_EPOCHS, RESERVE, EpochCosts, full_trials, parse_seconds, plan, time_steps
+from dashnas.budget import (
+    FEWEST_EPOCHS,
+    MANY_TRIALS,
+    MAX_EPOCHS,
+    RESERVE,
+    SEARCH_SHARE,
+    EpochCosts,
+    full_trials,
+    parse_seconds,
+    plan,
+    time_steps,
+)
 from dashnas.config import Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
@@ -48,7 +59,7 @@ def test_anything_else_is_refused_and_the_form_is_shown(text, message):
         parse_seconds(text)
 
 
-TUNE = TuneConfig()
+TUNE, RACE = TuneConfig(), TuneConfig(race=True)
 SECONDS = st.floats(1e-3, 1e3)
 COSTS = st.builds(
     EpochCosts,
@@ -56,23 +67,47 @@ COSTS = st.builds(
     derived=SECONDS,
     backbone=SECONDS,
     retrain_share=st.floats(1.01, 2.0),
+    beside=st.just(0.0) | SECONDS,
 )
 BUDGETS = st.floats(-100, 1e6)
 
 
-def cost(schedule: Schedule, costs: EpochCosts) -> float:
+def cost(schedule: Schedule, costs: EpochCosts, tune: TuneConfig = TUNE) -> float:
     """By the plan's own reckoning."""
-    tuning = full_trials(schedule.tune_trials, TUNE) * costs.derived + costs.backbone
-    final = costs.retrain_share * (costs.derived + costs.backbone)
+    tuning = full_trials(schedule.tune_trials, tune) * costs.derived + costs.backbone
+    tuning += costs.derived if tune.race and schedule.tune_trials >= MANY_TRIALS else 0
+    final = costs.retrain_share * (costs.derived + costs.beside)
     return schedule.search_epochs * costs.search + schedule.tune_epochs * tuning + schedule.retrain_epochs * final
 
 
-@example(budget=0.0, costs=EpochCosts(search=0.0, derived=1.0, backbone=1.0, retrain_share=2.0), trials=2, enough=1)
-@given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
-def test_a_plan_fits_the_budget_or_is_the_shortest_there_is(budget, costs, trials, enough):
-    schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=TUNE)
+@example(
+    budget=0.0,
+    costs=EpochCosts(search=0.0, derived=1.0, backbone=1.0, retrain_share=2.0),
+    trials=2,
+    enough=1,
+    tune=TUNE,
+)
+@given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60), st.sampled_from([TUNE, RACE]))
+def test_a_plan_fits_the_budget_or_is_the_shortest_there_is(budget, costs, trials, enough, tune):
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=tune)
     shortest = schedule.tune_trials == schedule.retrain_epochs == 1
-    assert shortest or cost(schedule, costs) <= budget * (1 - RESERVE) * (1 + 1e-9)
+    assert shortest or cost(schedule, costs, tune) <= budget * (1 - RESERVE) * (1 + 1e-9)
+
+
+@given(st.floats(1, 1e6), COSTS, st.integers(1, 8), st.integers(1, 60))
+def test_before_a_race_the_search_has_no_more_than_its_share_and_the_training_enough(budget, costs, trials, enough):
+    schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=RACE)
+    assert schedule.search_epochs * costs.search <= SEARCH_SHARE * budget * (1 - RESERVE) * (1 + 1e-9)
+    assert schedule.search_epochs <= math.ceil(schedule.retrain_epochs / 2)
+    if schedule.search_epochs:
+        assert schedule.retrain_epochs >= FEWEST_EPOCHS
+
+
+@pytest.mark.parametrize(("budget", "searched", "trained"), [(40, 0, 35), (100, 5, 19), (200, 11, 37)])
+def test_a_budget_too_short_for_a_race_is_the_untouched_backbone_s_alone(budget, searched, trained):
+    costs = EpochCosts(search=4.0, derived=2.0, backbone=1.0, retrain_share=1.0)
+    schedule = plan(budget, costs, trials=1, enough_epochs=10, tune=RACE)
+    assert (schedule.search_epochs, schedule.retrain_epochs) == (searched, trained)
 
 
 @given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))
@@ -105,7 +140,7 @@ def test_a_larger_budget_never_gives_fewer_trials_nor_with_as_many_fewer_epochs(
 
 
 def test_a_short_budget_gives_up_trials_before_epochs():
-    costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.25)
+    costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.25, beside=1.0)
 
     def trials(budget):
         return plan(budget, costs, trials=8, enough_epochs=10, tune=TUNE).tune_trials
@@ -124,8 +159,8 @@ def test_a_grid_costs_what_all_its_trials_do_and_is_never_cut_short():
     costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.25)
     schedule = plan(100, costs, trials=24, enough_epochs=100, tune=grid)
     assert schedule.tune_trials == 24
-    # 88 usable seconds; half as many epochs of search and tuning, 1 + 2.4 + 0.1 each, beside 2.5 each
-    assert schedule.retrain_epochs == 20
+    # 88 usable seconds; half as many epochs of search and tuning, 1 + 2.4 + 0.1 each, beside 1.25 each
+    assert schedule.retrain_epochs == 28
 
 
 def phase():

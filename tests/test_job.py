@@ -112,13 +112,29 @@ def test_the_largest_width_is_chosen_that_still_gets_enough_epochs(seconds_per_w
         def calibrate():
             asked.append(one.config.width)
             cost = seconds_per_width * (one.config.width / 16) ** 2
-            return Calibration(EpochCosts(search=cost, derived=cost, backbone=cost, retrain_share=1.25), {})
+            return Calibration(
+                EpochCosts(search=cost, derived=cost, backbone=cost, retrain_share=1.25, beside=cost), {}
+            )
 
         monkeypatch.setattr(one, "calibrate", calibrate)
         schedule = one.schedule_within(100)
     assert asked == timed
     assert schedule.width == chosen
     assert WIDTHS == (16, 32, 64)
+
+
+def test_no_width_is_taken_that_leaves_no_time_to_search(monkeypatch):
+    free = options(race=True, width=None, epochs=None, tune_trials=None, budget_seconds=100)
+    with job(free) as one:
+
+        def calibrate():
+            cost = 0.5 * (one.config.width / 16) ** 2
+            return Calibration(EpochCosts(search=cost, derived=cost, backbone=cost / 20, retrain_share=1.25), {})
+
+        monkeypatch.setattr(one, "calibrate", calibrate)
+        schedule = one.schedule_within(100)
+    assert schedule.width < 64
+    assert schedule.search_epochs > 0
 
 
 def test_a_width_that_was_asked_for_is_kept_within_a_budget(monkeypatch):

@@ -13,10 +13,10 @@ from torch.utils.data import Dataset, TensorDataset
 from dashnas import TrainedModel, dry_run, evaluate, fit, retrain, search, search_only, training, tune
 from dashnas.config import Recipe, Schedule
 from dashnas.data import DataConfig, TargetKind, prepare
-from dashnas.errors import ConversionError, NotEnoughMemoryError, RunError
+from dashnas.errors import ConfigError, ConversionError, NotEnoughMemoryError, RunError
 from dashnas.metrics import get_metric, score
 from dashnas.progress import Silent
-from dashnas.runs import read_events
+from dashnas.runs import CheckpointClock, read_events
 from dashnas.space import Architecture, Candidate
 from dashnas.training import DivergedError
 from tiny import CLASSES, SPATIAL, arrays, options
@@ -211,6 +211,111 @@ def test_the_backbone_has_the_same_recipe_width_and_epochs(tmp_path):
     summary = fit(arrays(TargetKind.CLASSES), options(), out=tmp_path / "run").summary
     phases = [json.loads(line)["phase"] for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     assert phases.count("backbone") == phases.count("retrain") == summary["schedule"]["retrain_epochs"]
+
+
+RACE = {"race": True, "tune_trials": 1}
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Lets a race end as it is told: the validation score of each trial in turn."""
+
+    def tell(**scores):
+        order = iter(scores.values())
+        monkeypatch.setattr(tune, "validate", lambda *_, **__: next(order))
+
+    return tell
+
+
+@pytest.mark.parametrize("winner", ["backbone", "derived"])
+def test_the_network_that_wins_the_race_is_trained_and_saved(winner, told, tmp_path):
+    told(backbone=0.4 if winner == "derived" else 0.2, derived=0.3)
+    result = fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    summary, phases = result.summary, {event["phase"] for event in read_events(tmp_path / "run")}
+    assert summary["network"] == winner
+    assert summary["race"] == {"backbone": 0.4 if winner == "derived" else 0.2, "derived": 0.3}
+    found = Architecture.load(tmp_path / "run" / "architecture.json")
+    assert result.model.architecture == (found if winner == "derived" else None)
+    assert (summary["architecture"] is None) == (winner == "backbone")
+    assert phases == {"search", "tune-0", "tune-1", "backbone"} | ({"retrain"} if winner == "derived" else set())
+    assert summary["scores"]["validation"] == min(summary["race"].values())
+    assert summary["backbone_scores"]["validation"] == summary["race"]["backbone"]
+    if winner == "backbone":
+        assert summary["scores"] == summary["backbone_scores"]
+        assert summary["parameters"] == summary["backbone_parameters"]
+
+
+def test_a_tie_leaves_the_backbone_untouched(told):
+    told(backbone=0.3, derived=0.3)
+    assert fit(arrays(TargetKind.CLASSES), options(**RACE)).summary["network"] == "backbone"
+
+
+def test_with_many_recipes_a_random_architecture_races_too(told, tmp_path):
+    told(backbone=0.5, derived=0.4, random=0.2, **{f"recipe {i}": 0.9 for i in range(3)})
+    result = fit(arrays(TargetKind.CLASSES), options(race=True, tune_trials=4, tune_epochs=1), out=tmp_path / "run")
+    assert result.summary["network"] == "random"
+    assert result.model.architecture not in (None, Architecture.load(tmp_path / "run" / "architecture.json"))
+    trials = json.loads((tmp_path / "run" / "tune.json").read_text())
+    assert [trial["network"] for trial in trials] == ["backbone", "derived", *["random"] * 4]
+
+
+def test_the_winner_goes_on_with_the_weights_that_it_has(monkeypatch, tmp_path):
+    """And so does the untouched backbone, which is compared with it."""
+    begun = {}
+
+    def spied(phase, session):
+        begun[phase.name] = {name: value.clone() for name, value in phase.model.state_dict().items()}
+        return training.train(phase, session)
+
+    monkeypatch.setattr(retrain, "train", spied)
+    fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    for phase, network in (("backbone", "backbone"), ("retrain", "derived")):
+        if phase in begun:
+            weights = torch.load(tmp_path / "run" / "checkpoints" / f"tuned-{network}.pt", weights_only=True)
+            torch.testing.assert_close(begun[phase], weights["network"], rtol=0, atol=0)
+    assert "backbone" in begun
+
+
+def test_a_budget_too_short_for_a_search_trains_the_untouched_backbone_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("dashnas.budget.FEWEST_EPOCHS", 10**9)
+    asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=3.0)
+    result = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
+    assert result.summary["schedule"]["search_epochs"] == 0
+    assert result.summary["network"] == "backbone"
+    assert result.summary["race"] is None
+    assert set(result.summary["scores"]) == {"test"}  # nothing was chosen by the validation part
+    assert {event["phase"] for event in read_events(tmp_path / "run")} == {"backbone"}
+    assert not (tmp_path / "run" / "architecture.json").exists()
+    assert fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run").summary == result.summary
+
+
+def test_a_search_alone_is_refused_where_the_budget_is_too_short_for_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("dashnas.budget.FEWEST_EPOCHS", 10**9)
+    asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=3.0)
+    with pytest.raises(ConfigError, match=r"are too few to search.*larger --budget"):
+        search_only(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("step", [3, 9, 14, 17])
+def test_a_run_with_a_race_is_resumed_as_if_it_had_not_been_stopped(step, tmp_path, monkeypatch):
+    monkeypatch.setattr(CheckpointClock, "is_due", lambda self: True)
+    undisturbed = fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "a")
+    calls, take = iter(range(1, 10_000)), training._step
+
+    def stopped(*given):
+        if next(calls) == step:
+            raise KeyboardInterrupt
+        return take(*given)
+
+    monkeypatch.setattr(training, "_step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "b")
+    monkeypatch.setattr(training, "_step", take)
+    resumed = fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "b")
+    for name in ("scores", "backbone_scores", "race", "network", "architecture"):
+        assert resumed.summary[name] == undisturbed.summary[name]
+    for name, weight in undisturbed.model.network.state_dict().items():
+        torch.testing.assert_close(resumed.model.network.state_dict()[name], weight, rtol=0, atol=0)
 
 
 def test_an_architecture_that_equals_the_backbone_scores_as_the_backbone_does(monkeypatch):

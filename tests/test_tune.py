@@ -37,14 +37,15 @@ class Network(nn.Module):
         return self.layers(x)
 
 
-def network(recipe: Recipe) -> nn.Module:
+def network(recipe: Recipe, name: str = "derived") -> nn.Module:
     torch.manual_seed(3)
     return Network(recipe)
 
 
-def study(data, tuner=Tuner.HALVING, *, trials=8, epochs=18, metric="error", make=network, seed=0, recipe=None):
+def study(data, tuner=Tuner.HALVING, *, trials=8, epochs=18, metric="error", seed=0, recipe=None, race=("derived",)):
     return Tuning(
-        make,
+        lambda name, recipe: network(recipe),
+        race,
         data.train,
         data.validation,
         make_loss(data.spec, data.normaliser, metric_name=metric),
@@ -195,6 +196,50 @@ def test_the_given_recipe_is_tried_first_and_others_are_drawn_by_the_seed(data, 
     assert trials == [t.recipe for t in run(study(data, recipe=given), tmp_path / "b")[0]]
     other = [t.recipe for t in run(study(data, recipe=given, seed=1), tmp_path / "c")[0]]
     assert not set(trials[1:]) & set(other[1:])
+
+
+RACE = ("backbone", "derived")
+
+
+def test_networks_race_under_the_given_recipe_and_others_are_for_the_best_of_them(data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: [0.5, 0.4, 0.6, 0.3][trial])
+    given = Recipe(learning_rate=0.7)
+    trials, _ = run(study(data, trials=3, recipe=given, race=RACE), tmp_path)
+    assert [t.network for t in trials] == ["backbone", "derived", "derived", "derived"]
+    assert [t.recipe == given for t in trials] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("scores", "better"), [((0.4, 0.4), "backbone"), ((0.3, 0.4), "backbone"), ((0.4, 0.3), "derived")]
+)
+def test_it_takes_evidence_to_move_away_from_the_first(scores, better, data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: [*scores, 0.5][trial])
+    tuning = study(data, trials=2, race=RACE)
+    trials, _ = run(tuning, tmp_path)
+    assert tuning.best(trials).network == trials[2].network == better
+
+
+def test_a_race_is_run_to_its_end_by_all(data, tmp_path, monkeypatch):
+    """A network that is behind at each early rung may be ahead in the end; a recipe is stopped there."""
+    slow = {2: 0.9, 6: 0.8, 18: 0.1}
+    Told(monkeypatch, lambda trial, epoch: 0.5 if trial == 0 else slow[epoch])
+    trials, _ = run(study(data, trials=2, race=RACE), tmp_path)
+    assert [(t.state, t.epochs) for t in trials] == [("complete", 18), ("complete", 18), ("pruned", 2)]
+
+
+def test_a_network_that_diverges_has_lost_the_race(data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: 0.5, diverge=[0])
+    tuning = study(data, trials=2, race=RACE)
+    trials, _ = run(tuning, tmp_path)
+    assert [t.network for t in trials] == ["backbone", "derived", "derived"]
+    assert tuning.best(trials).network == "derived"
+
+
+@pytest.mark.parametrize("finished", range(4))
+def test_a_race_goes_on_from_its_file_as_if_it_had_not_been_stopped(finished, data, tmp_path):
+    trials, saved = run(study(data, trials=3, epochs=6, race=RACE), tmp_path / "a")
+    done = [trial_from_json(t) for t in json.loads(saved[finished])]
+    assert numbers(run(study(data, trials=3, epochs=6, race=RACE), tmp_path / "b", done)[0]) == numbers(trials)
 
 
 @pytest.mark.parametrize(("metric", "best"), [("error", 2), ("macro_f1", 0)])

@@ -20,17 +20,30 @@ RESERVE = 0.12
 MAX_EPOCHS = 200
 """Of the final training, however large the budget."""
 
+SEARCH_SHARE = 0.25
+"""Most of a budget that goes into a search which is followed by a race."""
+
+FEWEST_EPOCHS = 10
+"""Of the final training. A budget that does not leave so many beside search and race goes to the untouched backbone as
+a whole: what is trained so briefly gains more from further epochs than from other kernels (docs/search-quality.md)."""
+
+MANY_TRIALS = 4
+"""Where there is time for so many recipes, a random architecture races beside the searched one."""
+
 
 @dataclass(frozen=True)
 class EpochCosts:
     """What an epoch of each phase costs, in seconds."""
 
     search: float
+    """0 where nothing is searched."""
     derived: float
     """Of the largest network that may be derived, on the training part."""
     backbone: float
     retrain_share: float
     """Size of the final training set, as a multiple of the training part."""
+    beside: float = 0.0
+    """Of the untouched backbone where it is trained to the end beside the outcome; else 0."""
 
 
 class Planner(Protocol):
@@ -57,8 +70,9 @@ def time_steps(phase: Phase, device: torch.device, *, micro_batch: int | None = 
 def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig) -> Schedule:
     """The longest schedule that fits a budget.
 
-    Search and each trial of the tuning get half as many epochs as the final training. A short budget gives up
-    trials first. What does not fit even so is the shortest schedule there is: a run always ends with a trained model.
+    Search and each trial of the tuning get half as many epochs as the final training; before a race the search gets no
+    more than its share of the budget. A short budget gives up trials first, then search and race together. What does
+    not fit even so is the shortest schedule there is: a run always ends with a trained model.
 
     Args:
         budget_seconds: for everything that is still to come.
@@ -68,32 +82,55 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
         tune: how recipes are found; a grid is never cut short.
     """
     usable = budget_seconds * (1 - RESERVE)
+    searches_before_race = tune.race and costs.search > 0
+    most = int(SEARCH_SHARE * usable / costs.search) if searches_before_race else MAX_EPOCHS
+    final = costs.retrain_share * (costs.derived + costs.beside)
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
         tuning = full_trials(num_trials, tune) * costs.derived + costs.backbone * tune.subsample
-        final = costs.retrain_share * (costs.derived + costs.backbone)
-        epochs = most_epochs(usable, half=costs.search + tuning, whole=final)
+        if tune.race and num_trials >= MANY_TRIALS:
+            tuning += costs.derived  # the random architecture
+        epochs = most_epochs(usable, half=tuning, whole=final, search=costs.search, most_searched=most)
         if epochs >= enough_epochs:
             break
+    if searches_before_race and (epochs < FEWEST_EPOCHS or most < 1):
+        alone = max(untouched_alone(usable, costs), 1)
+        return Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=alone)
     epochs = max(epochs, 1)
     half = math.ceil(epochs / 2)
     return Schedule(
-        search_epochs=half if costs.search else 0, tune_trials=num_trials, tune_epochs=half, retrain_epochs=epochs
+        search_epochs=min(half, most) if costs.search else 0,
+        tune_trials=num_trials,
+        tune_epochs=half,
+        retrain_epochs=epochs,
     )
 
 
-def most_epochs(usable: float, *, half: float = 0.0, whole: float) -> int:
+def untouched_alone(usable: float, costs: EpochCosts) -> int:
+    """Epochs of the final training that the untouched backbone could get in so many seconds, with nothing beside it."""
+    return most_epochs(usable, whole=costs.retrain_share * costs.backbone)
+
+
+def most_epochs(
+    usable: float, *, half: float = 0.0, whole: float, search: float = 0.0, most_searched: int = MAX_EPOCHS
+) -> int:
     """How many epochs of the final training fit, where half as many (rounded up) cost `half` each beside them.
 
     Args:
         usable: seconds.
         half: seconds of an epoch of everything that gets half as many epochs.
         whole: seconds of an epoch of the final training.
+        search: seconds of an epoch of the search, which gets half as many epochs too, up to a number.
+        most_searched: that number.
 
     Returns:
         0 where not even one fits, and `MAX_EPOCHS` at most.
     """
-    fitting = (n for n in range(MAX_EPOCHS, 0, -1) if math.ceil(n / 2) * half + n * whole <= usable)
-    return next(fitting, 0)
+
+    def seconds(epochs: int) -> float:
+        halved = math.ceil(epochs / 2)
+        return halved * half + min(halved, most_searched) * search + epochs * whole
+
+    return next((n for n in range(MAX_EPOCHS, 0, -1) if seconds(n) <= usable), 0)
 
 
 def full_trials(trials: int, tune: TuneConfig) -> float:

@@ -156,6 +156,9 @@ class TuneConfig:
     """Whether the grid is the one of three recipes that the authors' code has for some tasks."""
     reduction: int = 3
     """Halving keeps one in this many recipes at each rung."""
+    race: bool = False
+    """Whether the untouched backbone and a random architecture are tried beside what was searched. The best of them
+    goes on to the final training, with the weights it has by then."""
 
     def __post_init__(self) -> None:
         _read_name(self, "tuner", Tuner)
@@ -184,7 +187,7 @@ class Schedule:
     """How long each phase runs: fixed once, saved in the run, never changed afterwards."""
 
     search_epochs: int
-    """Epochs of the search; 0 where an architecture was given."""
+    """Epochs of the search; 0 where an architecture was given, or where a budget is too short for a search."""
     tune_trials: int
     """Recipes to try; the first is the given one."""
     tune_epochs: int

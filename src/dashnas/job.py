@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from dashnas.budget import EpochCosts, Planner, plan, time_steps
+from dashnas.budget import MANY_TRIALS, RESERVE, EpochCosts, Planner, most_epochs, plan, time_steps
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
-from dashnas.convert import Conversion, Searchable, mixtures
+from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
@@ -34,7 +34,7 @@ from dashnas.search import make_supernet, plan_layers, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.training import DivergedError, Phase, Session, steps_per_epoch
-from dashnas.tune import Tuning, grid
+from dashnas.tune import Tuning, grid, tuned_weights
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
@@ -102,6 +102,7 @@ class Job:
         started: `time.monotonic()` from when on a budget counts.
         networks: the ones of `NETWORKS` that the run will train; only these are weighed and timed. With "derived" goes
             "search", unless the options give an architecture.
+        beside: whether the untouched backbone is trained to the end beside the outcome, for comparison.
     """
 
     def __init__(
@@ -112,8 +113,11 @@ class Job:
         config: FitConfig,
         started: float,
         networks: Collection[str],
+        *,
+        beside: bool = True,
     ) -> None:
         self.started = started
+        self.beside = beside
         self.networks = networks if options.architecture is None else set(networks) - {"search"}
         self.data = data
         self.config = config
@@ -171,6 +175,7 @@ class Job:
             derived=seconds.get("derived", 0.0) * batches,
             backbone=seconds.get("backbone", 0.0) * batches,
             retrain_share=len(self.data.development) / len(self.data.train),
+            beside=seconds.get("backbone", 0.0) * batches if self.beside else 0.0,
         )
 
     def settle_micro_batches(self) -> None:
@@ -294,6 +299,8 @@ class Job:
                     raise
                 break
             schedule, enough = self._plan_within(deadline - time.monotonic(), calibration.costs, plan)
+            if best is not None and best.search_epochs and not schedule.search_epochs:
+                break  # kernels that are searched are worth more than channels
             if best is None or enough:
                 best = replace(schedule, width=width)
             if not enough:
@@ -316,6 +323,23 @@ class Job:
         spent = max(time.monotonic() - self.started, search_seconds)
         rest, _ = self._plan_within(self.config.budget_seconds - spent, costs, plan)
         return replace(rest, search_epochs=schedule.search_epochs, width=schedule.width)
+
+    def schedule_after_race(
+        self, schedule: Schedule, winner: str, epochs: Mapping[str, float], spent: float
+    ) -> Schedule:
+        """The schedule whose final training fills what is left of the budget.
+
+        Args:
+            schedule: that was raced with.
+            winner: name of the network that is trained in the end.
+            epochs: seconds that an epoch of each network took in the race.
+            spent: seconds of search and race, which count in full, also where an earlier process has spent them.
+        """
+        assert self.config.budget_seconds is not None
+        left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
+        trained = {winner, "backbone"} if self.beside else {winner}
+        whole = len(self.data.development) / len(self.data.train) * sum(epochs[name] for name in trained)
+        return replace(schedule, retrain_epochs=max(most_epochs(left * (1 - RESERVE), whole=whole), 1))
 
     def _plan_within(self, seconds: float, costs: EpochCosts, plan: Planner) -> tuple[Schedule, bool]:
         """The schedule for some seconds, and whether the training gets enough epochs."""
@@ -372,11 +396,25 @@ class Job:
                     raise ValueError(f"no strategy {plan[name]!r}")
                 layer.strategy = plan[name]
 
-    def tuning(self, architecture: Architecture, schedule: Schedule) -> Tuning:
-        """The study over recipes for the derived network."""
+    def entrants(self, searched: Architecture | None, schedule: Schedule) -> dict[str, Architecture | None]:
+        """The networks that may be trained in the end, by name; just one where there is nothing to choose."""
+        if not self.config.tune.race or self.given_architecture is not None or "backbone" not in self.networks:
+            return {"derived": searched}
+        # The untouched one first: it takes evidence to move away from it.
+        entrants: dict[str, Architecture | None] = {"backbone": None}
+        if searched is None:
+            return entrants
+        entrants["derived"] = searched
+        if schedule.tune_trials >= MANY_TRIALS:
+            entrants["random"] = random_architecture(self.supernet()[1].searchable, self.config.seed)
+        return entrants
+
+    def tuning(self, entrants: Mapping[str, Architecture | None], schedule: Schedule) -> Tuning:
+        """The study over recipes and over the networks that race."""
         return Tuning(
-            lambda recipe: self.network(architecture, recipe.dropout),
-            self.data.train, self.data.validation, self.loss, self.metric, self.config.tune, self.config.retrain,
+            lambda name, recipe: self.network(entrants[name], recipe.dropout),
+            tuple(entrants), self.data.train, self.data.validation, self.loss, self.metric,
+            self.config.tune, self.config.retrain,
             schedule=schedule, recipe=self.config.recipe, batch_size=self.batch_size,
             seed=derive_seed(self.config.seed, "tune"),
         )  # fmt: skip
@@ -388,13 +426,25 @@ class Job:
         recipe: Recipe,
         schedule: Schedule,
         attempts: int = ATTEMPTS,
+        *,
+        tuned: str | None = None,
     ) -> Retrained:
-        """Train a fresh network on all that is not for the test; where that diverges, with a tenth of the rate.
+        """Train a network on all that is not for the test; where that diverges, a fresh one with a tenth of the rate.
+
+        Args:
+            name: of the phase.
+            architecture: None is the untouched backbone.
+            recipe: learning rate and the like.
+            schedule: how long.
+            attempts: how often it may diverge.
+            tuned: name of the network in the race from whose weights this one goes on; None is a fresh one.
 
         Raises:
             DivergedError: it diverged at every attempt.
         """
         network = self.network(architecture, recipe.dropout)
+        if tuned and (weights := self.session.run.load_checkpoint(tuned_weights(tuned))) is not None:
+            network.load_state_dict(weights["network"])
         try:
             seconds = retrain(
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,
@@ -460,6 +510,7 @@ def open_job(
     *,
     started: float,
     networks: Collection[str] = tuple(NETWORKS),
+    beside: bool = True,
 ) -> Iterator[Job]:
     """Settle the configuration for data that were read, and open the run directory; the arguments are those of `Job`.
 
@@ -470,6 +521,7 @@ def open_job(
         reporter: hears of the progress.
         started: from when on a budget counts.
         networks: what the run will train.
+        beside: whether the untouched backbone is trained to the end in any case.
     """
     threads_before, device = torch.get_num_threads(), find_device(options.device)
     if len(data.train) < 2:
@@ -484,7 +536,7 @@ def open_job(
     with tempfile.TemporaryDirectory() as scratch:
         # Built once before the run directory is, so that settings that cannot work leave nothing behind.
         session = Session(run=None, reporter=reporter, device=device)  # type: ignore[arg-type]
-        job = Job(data, options, session, config, started, networks)
+        job = Job(data, options, session, config, started, networks, beside=beside)
         with torch.device("meta"):  # weights take memory, and there may be too many
             job.network(options.architecture)
             if "search" in job.networks:

@@ -1,11 +1,11 @@
 """The phases of a job that leave a file in its run: schedule, search and tuning, each read again where it was done."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import NamedTuple
 
 from dashnas.config import Recipe, Schedule
-from dashnas.job import Job
+from dashnas.job import NETWORKS, Job
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
 from dashnas.tune import Trial, Tuning, trial_from_json, trial_to_json
@@ -14,19 +14,32 @@ from dashnas.tune import Trial, Tuning, trial_from_json, trial_to_json
 class Searched(NamedTuple):
     """What the search of a run came to."""
 
-    architecture: Architecture
+    architecture: Architecture | None
+    """None where there was no time to search."""
     seconds: float
     schedule: Schedule
     """Of the phases that follow."""
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What the tuning of a network came to."""
+class Tuned(NamedTuple):
+    """What race and tuning came to: which network is trained in the end, and how."""
 
-    tuning: Tuning
+    network: str
+    """`derived`, `backbone` or `random`."""
+    architecture: Architecture | None
+    """Of that network; None is the untouched backbone."""
+    recipe: Recipe
+    schedule: Schedule
+    """Of the final training."""
     trials: list[Trial]
-    best: Trial
+    """Empty where there was nothing to choose."""
+    scores: dict[str, float | None]
+    """By network, the best one on the validation part; None where its training diverged."""
+
+    @property
+    def is_race(self) -> bool:
+        """Whether several networks were tried."""
+        return len(self.scores) > 1
 
     @property
     def seconds(self) -> float:
@@ -59,6 +72,8 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
 def searched(job: Job, schedule: Schedule) -> Searched:
     """What the search chose, or was given. Under a budget the rest of the schedule is made anew, for this network."""
     run = job.session.run
+    if schedule.search_epochs == 0 and job.given_architecture is None:
+        return Searched(None, 0.0, schedule)
     if not (run.folder / "architecture.json").exists():
         architecture, seconds = job.search(schedule)
         if job.config.schedule is None and job.given_architecture is None:
@@ -72,15 +87,48 @@ def searched(job: Job, schedule: Schedule) -> Searched:
         return Searched(chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"]), schedule)
 
 
-def tune(job: Job, architecture: Architecture, schedule: Schedule) -> Tuned:
-    """Find a recipe for the derived network."""
-    run, tuning = job.session.run, job.tuning(architecture, schedule)
+def tune(job: Job, found: Searched, *, for_score: bool) -> Tuned:
+    """Find the network and the recipe for the final training. Under a budget, a race decides how long that is.
+
+    Args:
+        job: the run.
+        found: what the search came to.
+        for_score: train for a score on the validation part also where there is just one network and one recipe.
+    """
+    run, schedule = job.session.run, found.schedule
+    entrants = job.entrants(found.architecture, schedule)
+    if len(entrants) == 1 and schedule.tune_trials == 1 and not for_score:
+        ((network, architecture),) = entrants.items()
+        return Tuned(network, architecture, job.config.recipe, schedule, [], {})
+    tuning = job.tuning(entrants, schedule)
     with damage_named(run.folder / "tune.json"):
         trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
     trials = tuning.run(trials, job.session, lambda ts: run.write("tune.json", [trial_to_json(t) for t in ts]))
     best = tuning.best(trials)
+    if not (run.folder / "winner.json").exists():
+        if job.config.schedule is None and len(entrants) > 1:
+            spent = found.seconds + sum(trial.seconds for trial in trials)
+            epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
+            schedule = job.schedule_after_race(schedule, best.network, epochs, spent)
+            run.write("schedule.json", asdict(schedule))
+        run.write("winner.json", {"network": best.network, "recipe": asdict(best.recipe)})
+    scores = {name: _best_score(tuning, [t for t in trials if t.network == name]) for name in entrants}
+    if len(entrants) > 1:
+        job.session.reporter.message(_describe_race(best.network, scores, job.metric.name))
     job.session.reporter.message(f"recipe: {_describe_recipe(best.recipe)}")
-    return Tuned(tuning, trials, best)
+    return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores)
+
+
+def _best_score(tuning: Tuning, trials: list[Trial]) -> float | None:
+    return tuning.best(trials).score if any(trial.state == "complete" for trial in trials) else None
+
+
+def _describe_race(winner: str, scores: dict[str, float | None], metric: str) -> str:
+    title = {**NETWORKS, "random": "a random architecture"}
+    told = ", ".join(
+        f"{title[name]} {'diverged' if score is None else f'{score:.4g}'}" for name, score in scores.items()
+    )
+    return f"race by {metric} on the validation part: {told}; {title[winner]} goes on"
 
 
 def _describe_training(schedule: Schedule) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from dashnas.budget import full_trials
+from dashnas.budget import FEWEST_EPOCHS, full_trials
 from dashnas.config import Schedule
 from dashnas.convert import Conversion
+from dashnas.errors import ConfigError
 from dashnas.evaluate import final_scores
 from dashnas.job import Job, Need, workspace
 from dashnas.metrics import UndefinedScoreError
@@ -74,8 +75,15 @@ def search_only(
     source: Any, options: Options | None = None, *, out: Path | str, reporter: Reporter | None = None
 ) -> Architecture:
     """Search and save `architecture.json`; `fit` with the same options in the same folder goes on from there."""
-    with workspace(source, options or Options(), out, reporter) as job:
-        return searched(job, settled_schedule(job)).architecture
+    options = options or Options()
+    with workspace(source, options, out, reporter) as job:
+        architecture = searched(job, settled_schedule(job)).architecture
+        if architecture is None:
+            raise ConfigError(
+                f"{options.budget_seconds:g} s are too few to search: the final training would get fewer than "
+                f"{FEWEST_EPOCHS} epochs; give a larger --budget, or --epochs in its place"
+            )
+        return architecture
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ class DryRun:
     """Epochs and trials of each phase."""
     conversion: Conversion
     """What would become of each convolution."""
+    architecture_given: bool
+    """Whether the search is left out for that."""
     seconds: dict[str, float]
     """Of each phase, by a few timed steps; the derived network is taken to be the largest there is."""
     needs: dict[str, Need]
@@ -109,14 +119,16 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
         costs = calibration.costs
         tuned = full_trials(schedule.tune_trials, job.config.tune)
         _, conversion = job.supernet()
+        derived = schedule.search_epochs > 0 or job.given_architecture is not None
         return DryRun(
             settings=job.config.to_json(),
             schedule=schedule,
             conversion=conversion,
+            architecture_given=job.given_architecture is not None,
             seconds={
                 "search": schedule.search_epochs * costs.search,
-                "tune": schedule.tune_epochs * (tuned * costs.derived + costs.backbone),
-                "retrain": schedule.retrain_epochs * costs.retrain_share * costs.derived,
+                "tune": derived * schedule.tune_epochs * (tuned * costs.derived + costs.backbone),
+                "retrain": derived * schedule.retrain_epochs * costs.retrain_share * costs.derived,
                 "backbone": schedule.retrain_epochs * costs.retrain_share * costs.backbone,
             },
             needs=calibration.needs,
@@ -126,36 +138,37 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
 def _run_phases(job: Job) -> None:
     started = time.monotonic()
     run, metric = job.session.run, job.metric
-    schedule = settled_schedule(job)
-    architecture, search_seconds, schedule = searched(job, schedule)
-    tuned = tune(job, architecture, schedule)
-    best, recipe = tuned.best, tuned.best.recipe
-    backbone_validation, backbone_tune_seconds = tuned.tuning.score_network(
-        "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
-    )
-
-    retrained = job.retrain("retrain", architecture, recipe, schedule)
-    backbone = job.retrain("backbone", None, recipe, schedule)
-    networks = {"searched": retrained.network, "backbone": backbone.network}
-    seconds = {
-        "search": search_seconds,
-        "tune": tuned.seconds + backbone_tune_seconds,
-        "retrain": retrained.seconds,
-        "backbone": backbone.seconds,
-    }
-    scores: dict[str, dict[str, Any]] = {
-        "searched": {"validation": best.score},
-        "backbone": {"validation": backbone_validation},
-    }
+    found = searched(job, settled_schedule(job))
+    tuned = tune(job, found, for_score=found.architecture is not None)
+    recipe, schedule = tuned.recipe, tuned.schedule
+    scores: dict[str, dict[str, Any]] = {"outcome": {}, "backbone": {}}
+    for role, name in (("outcome", tuned.network), ("backbone", "backbone")):
+        if name in tuned.scores:
+            scores[role]["validation"] = tuned.scores[name]
+    seconds = {"search": found.seconds, "tune": tuned.seconds, "retrain": 0.0}
+    architecture = tuned.architecture
+    if architecture is not None:
+        if "backbone" not in tuned.scores:
+            tuned_alike, tune_seconds = job.tuning({"derived": architecture}, schedule).score_network(
+                "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
+            )
+            scores["backbone"]["validation"], seconds["tune"] = tuned_alike, tuned.seconds + tune_seconds
+        outcome = job.retrain("retrain", architecture, recipe, schedule, tuned=tuned.network if tuned.is_race else None)
+        seconds["retrain"] = outcome.seconds
+    backbone = job.retrain("backbone", None, recipe, schedule, tuned="backbone" if tuned.is_race else None)
+    seconds["backbone"] = backbone.seconds
+    if architecture is None:
+        outcome = backbone
+    networks = {"outcome": outcome.network, "backbone": backbone.network}
     model = TrainedModel(
-        network=retrained.network, topology=job.topology, architecture=architecture,
+        network=outcome.network, topology=job.topology, architecture=architecture,
         spec=job.data.spec, normaliser=job.data.normaliser, impute=job.config.data.impute,
     )  # fmt: skip
     model.save(run.folder)
     with damage_named(run.folder / MICRO_BATCHES):
         micro_batches = {name: int(samples) for name, samples in run.read(MICRO_BATCHES, default={}).items()}
     if job.data.test is not None:
-        at_once = min(micro_batches["derived"], micro_batches["backbone"])
+        at_once = min(samples for name, samples in micro_batches.items() if name != "search")
         try:
             tested = final_scores(
                 networks, job.data.test, metric, batch_size=at_once, device=job.session.device, also=job.also
@@ -173,19 +186,21 @@ def _run_phases(job: Job) -> None:
             "task_kind": job.data.spec.target_kind.value,
             "metric": {"name": metric.name, "higher_is_better": metric.higher_is_better},
             "protocol": job.config.protocol,
-            "scores": scores["searched"],
+            "scores": scores["outcome"],
             "backbone_scores": scores["backbone"],
-            "architecture": architecture.to_json(),
+            "architecture": None if architecture is None else architecture.to_json(),
+            "network": tuned.network,
+            "race": tuned.scores if tuned.is_race else None,
             "backbone": {
                 "name": job.config.backbone,
                 "width": job.config.width,
                 "official": job.config.official,
             },
-            "recipe": asdict(retrained.recipe),
+            "recipe": asdict(outcome.recipe),
             "backbone_recipe": asdict(backbone.recipe),
             "schedule": asdict(schedule),
             "micro_batch": micro_batches,
-            "parameters": num_parameters(networks["searched"]),
+            "parameters": num_parameters(networks["outcome"]),
             "backbone_parameters": num_parameters(networks["backbone"]),
             "samples": {
                 "train": len(job.data.train),

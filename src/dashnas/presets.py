@@ -95,6 +95,8 @@ class Options:
     """Keep the accidents of the authors' backbones that published scores depend on."""
     architecture: Architecture | None = None
     """Skip the search and take this."""
+    race: bool | None = None
+    """Whether the untouched backbone may win over what was searched; None is as the preset has it."""
     memory_bytes: int | None = None
     """Most memory that a training step may take; where a batch needs more, it is computed in pieces. None is what is
     free."""
@@ -156,6 +158,9 @@ def resolve(
             f"the preset {options.preset!r} tries a grid of its own for {', '.join(recipe)}; leave these out, "
             "or take another preset"
         )
+    race = config.tune.race if options.race is None else options.race
+    if race and config.tune.tuner is Tuner.GRID:
+        raise ConfigError(f"the preset {options.preset!r} has no race; leave it out, or take another preset")
     width, search_width = _widths(options, config)
     return replace(
         config,
@@ -169,6 +174,7 @@ def resolve(
         data=options.data,
         space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
+        tune=replace(config.tune, race=race),
         search=_search(options, config.search),
         retrain=replace(config.retrain, precision=options.precision),
         budget_seconds=options.budget_seconds,
@@ -289,6 +295,7 @@ def _default(spec: DataSpec, samples: int, development: int, batch_size: int | N
         backbone=default_backbone(spec),
         width=width,
         batch_size=_batch_size(samples) if batch_size is None else batch_size,
+        tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0),
     )
 

@@ -1,7 +1,7 @@
-"""The tuning of the recipe: short trainings on the training part, judged on the validation part."""
+"""The tuning: short trainings on the training part, judged on the validation part, of recipes and of networks."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -52,7 +52,7 @@ SMALL_GRID: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe that was tried."""
+    """One recipe that was tried, on one network."""
 
     recipe: Recipe
     score: float | None
@@ -66,15 +66,22 @@ class Trial:
     """Validation score by number of epochs trained."""
     attributes: dict[str, Any]
     """What the pruner has to remember of it."""
+    network: str = "derived"
+    """Which one was trained: `derived`, `backbone` or `random`."""
 
 
 class Tuning:
-    """A study over recipes that can be stopped after any step and go on in another process.
+    """A study over recipes, and a race of networks, that can be stopped after any step and go on in another process.
+
+    Each network that races is trained to the end under the given recipe; all other recipes are tried on the best of
+    them. After a race, the run has the weights of each network's best trial, for whatever goes on from there.
 
     Optuna keeps the study in memory; what survives is `tune.json` in the run, from which it is built again.
 
     Args:
-        make_network: a fresh network for a recipe (its dropout is built in), always with the same weights.
+        make_network: a fresh network, by its name, for a recipe (its dropout is built in), always with the same
+            weights.
+        networks: names of those that race; of two that score alike, the first is the better.
         train_part: what trials are trained on.
         validation: what they are scored on.
         loss: what their weights descend.
@@ -89,7 +96,8 @@ class Tuning:
 
     def __init__(
         self,
-        make_network: Callable[[Recipe], nn.Module],
+        make_network: Callable[[str, Recipe], nn.Module],
+        networks: Sequence[str],
         train_part: Part,
         validation: Part,
         loss: Loss,
@@ -103,6 +111,7 @@ class Tuning:
         seed: int,
     ) -> None:
         self._make_network = make_network
+        self._networks = networks
         self._train_part = train_part
         self._validation = validation
         self._loss = loss
@@ -110,15 +119,16 @@ class Tuning:
         self._config = config
         self._training = training
         self._epochs = schedule.tune_epochs
-        self._recipes = grid(config)[: schedule.tune_trials] if config.tuner is Tuner.GRID else [recipe]
-        self._num_trials = len(self._recipes) if config.tuner is Tuner.GRID else schedule.tune_trials
+        recipes = grid(config)[: schedule.tune_trials] if config.tuner is Tuner.GRID else [recipe]
+        self._recipes = [recipe] * (len(networks) - 1) + recipes
+        self._num_trials = max(len(self._recipes), len(networks) - 1 + schedule.tune_trials)
         self._batch_size = batch_size
         self._seed = seed
         self._rungs = _rungs(self._epochs, config.reduction)
         self._base = recipe
 
     def run(self, done: list[Trial], session: Session, save: Callable[[list[Trial]], None]) -> list[Trial]:
-        """Try recipes until all trials are done.
+        """Try networks and recipes until all trials are done.
 
         Args:
             done: trials of an earlier process.
@@ -197,13 +207,17 @@ class Tuning:
             asked = study.ask(HALVING_SPACE)
             recipe = replace(self._base, **asked.params)
         name = f"tune-{number}"
-        network = self._make_network(recipe)
+        network_name = self._network_of(number, trials)
+        network = self._make_network(network_name, recipe)
         rungs: dict[int, float] = {}
 
         def judge(epoch: int, score: float) -> bool:
             rungs[epoch + 1] = score
             asked.report(score, epoch + 1)
-            return self._config.tuner is Tuner.HALVING and asked.should_prune() and epoch + 1 < self._epochs
+            is_weak = asked.should_prune()  # is asked at every rung, where it takes note of the score
+            # Those that race all go to the end: a network that learns slowly at first may be the better one.
+            may_stop = self._config.tuner is Tuner.HALVING and number >= len(self._networks)
+            return is_weak and may_stop and epoch + 1 < self._epochs
 
         def after_epoch(epoch: int) -> dict[str, Any]:
             if epoch + 1 not in self._rungs:
@@ -213,7 +227,7 @@ class Tuning:
             best = self._best_score([*(t.score for t in trials if t.score is not None), *rungs.values()])
             return {**scored, "best": best, "stop": stop}
 
-        phase = self._phase(name, "derived", network, recipe, after_epoch)
+        phase = self._phase(name, micro_batch_name(network_name), network, recipe, after_epoch)
         checkpoint = session.run.load_checkpoint(name)
         for epoch, past in enumerate(checkpoint["progress"]["history"] if checkpoint else []):
             if "score" in past:
@@ -221,10 +235,22 @@ class Tuning:
         try:
             progress = train(phase, session)
         except DivergedError:
-            return Trial(recipe, None, 0, "diverged", 0.0, {}, {})
+            return Trial(recipe, None, 0, "diverged", 0.0, {}, {}, network_name)
         state = "complete" if progress.epoch == self._epochs else "pruned"
         attributes = dict(study.get_trials(deepcopy=False)[asked.number].system_attrs)
-        return Trial(recipe, rungs[progress.epoch], progress.epoch, state, progress.seconds, rungs, attributes)
+        score = rungs[progress.epoch]
+        trial = Trial(recipe, score, progress.epoch, state, progress.seconds, rungs, attributes, network_name)
+        alike = [t for t in [*trials, trial] if t.network == network_name]
+        if len(self._networks) > 1 and state == "complete" and self.best(alike) is trial:
+            session.run.save_checkpoint(tuned_weights(network_name), {"network": network.state_dict()})
+        return trial
+
+    def _network_of(self, number: int, trials: list[Trial]) -> str:
+        """The one that a trial is for: those that race one after the other, then the best of them."""
+        if number < len(self._networks):
+            return self._networks[number]
+        raced = trials[: len(self._networks)]
+        return self.best(raced).network if any(trial.state == "complete" for trial in raced) else self._networks[0]
 
     def _phase(
         self,
@@ -287,6 +313,16 @@ class Tuning:
         if len(trials) != 2 * per_rate or not any(trial.state == "complete" for trial in trials):
             return False
         return self.best(trials) in trials[:per_rate]
+
+
+def tuned_weights(network: str) -> str:
+    """Name of the checkpoint with the weights of a network's best trial, under "network"."""
+    return f"tuned-{network}"
+
+
+def micro_batch_name(network: str) -> str:
+    """Under which a network's micro-batch is kept; a random architecture needs no more than the largest derived one."""
+    return "derived" if network == "random" else network
 
 
 @contextmanager

@@ -19,6 +19,8 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
         "backbone": f"{schedule.retrain_epochs} epochs",
     }
     phases = plain_table("phase", "planned", "seconds, about")
+    if not schedule.search_epochs and not would.architecture_given:
+        planned |= {"search": "none: no time for it", "tune": "-", "retrain": "-"}
     for name, seconds in would.seconds.items():
         phases.add_row(name, planned[name], f"{seconds:.1f}")
     phases.add_row("together", "", f"{sum(would.seconds.values()):.1f}")

@@ -116,6 +116,15 @@ def read_options(
         str,
         _option(_MACHINE, "How auto finds the fastest: measure times where the model is unsure, model never does."),
     ] = "measure",
+    race: Annotated[
+        bool | None,
+        _option(
+            _NETWORK,
+            "Whether the untouched backbone is kept where it is as good on the validation part; the presets default "
+            "and quick do so.",
+            "--race/--no-race",
+        ),
+    ] = None,
     separable: Annotated[
         bool | None,
         _option(
@@ -175,6 +184,7 @@ def read_options(
         per_axis=per_axis,
         strategy=strategy,
         plan=plan,
+        race=race,
         separable=separable,
         official=official,
         search_learning_rate=search_learning_rate,

@@ -30,24 +30,39 @@ def _tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
         "",
         scores_table(result),
         "",
-        architecture_table(result["architecture"]),
+        architecture_table(result["architecture"]) if result["architecture"] else _why_untouched(result),
         "",
         _how_it_was_made(result),
     )
 
 
+def _why_untouched(result: Mapping[str, Any]) -> str:
+    """What there is to say where the saved network has the backbone's own kernels."""
+    if result["race"] is None:
+        return "The budget was too short for a search: the untouched backbone got all of it."
+    metric = result["metric"]["name"]
+    searched, untouched = (number(result["race"][name]) for name in ("derived", "backbone"))
+    return (
+        f"The untouched backbone won the race: {metric} {untouched} on the validation part, the searched network "
+        f"{searched}."
+    )
+
+
 def scores_table(result: Mapping[str, Any]) -> Table:
-    """The searched network and the untouched backbone, on validation and test part."""
+    """The network that is saved, and the untouched backbone where that is another; on validation and test part."""
     metric = result["metric"]
     direction = "higher is better" if metric["higher_is_better"] else "lower is better"
     table = plain_table(f"{metric['name']} ({direction})", "validation", "test", "95 % interval")
-    for title, name in (("searched network", "scores"), ("untouched backbone", "backbone_scores")):
-        scores = result[name]
+    rows = {"untouched backbone": result["backbone_scores"]}
+    if result["architecture"]:
+        rows = {"searched network": result["scores"], **rows}
+    for title, scores in rows.items():
         test = scores.get("test")
+        validation = number(scores["validation"]) if "validation" in scores else "-"
         if test is None:
-            table.add_row(title, number(scores["validation"]), "-", "-")
+            table.add_row(title, validation, "-", "-")
         else:
-            table.add_row(title, number(scores["validation"]), number(test["value"]), interval(test))
+            table.add_row(title, validation, number(test["value"]), interval(test))
     return table
 
 
@@ -93,7 +108,8 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     table.add_column(overflow="fold")
     width = "" if backbone["width"] is None else f", width {backbone['width']}"
     table.add_row("backbone", f"{backbone['name']}{width}")
-    table.add_row("parameters", f"{result['parameters']:,} searched, {result['backbone_parameters']:,} untouched")
+    searched = f"{result['parameters']:,} searched, " if result["architecture"] else ""
+    table.add_row("parameters", f"{searched}{result['backbone_parameters']:,} untouched")
     table.add_row("recipe", _recipe(result["recipe"]))
     if result["backbone_recipe"] != result["recipe"]:
         table.add_row("", f"of the untouched backbone: {_recipe(result['backbone_recipe'])}")

@@ -24,13 +24,15 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
         schedule = Schedule(**read_json(run / "schedule.json"))
     with damage_named(run / "tune.json"):
         trials = len(read_json(run / "tune.json")) if (run / "tune.json").exists() else 0
-    parts.append(_progress_table(run, schedule, trials))
+    with damage_named(run / "run.json"):
+        race = bool(read_json(run / "run.json")["settings"]["tune"]["race"])
+    parts.append(_progress_table(run, schedule, trials, race))
     if (run / "architecture.json").exists():
         parts += ["", architecture_table(Architecture.load(run / "architecture.json").to_json())]
     return tuple(parts)
 
 
-def _progress_table(run: Path, schedule: Schedule, trials: int) -> Table:
+def _progress_table(run: Path, schedule: Schedule, trials: int, race: bool) -> Table:
     done: dict[str, int] = {}
     for event in read_events(run):
         done[event["phase"]] = max(done.get(event["phase"], 0), event["epoch"] + 1)
@@ -42,9 +44,11 @@ def _progress_table(run: Path, schedule: Schedule, trials: int) -> Table:
     if schedule.search_epochs:
         row("search", "search", schedule.search_epochs)
     else:
-        table.add_row("search", "-", "architecture given")
+        given = (run / "architecture.json").exists()
+        table.add_row("search", "-", "architecture given" if given else "no time")
     table.add_row("tune", str(trials), count(schedule.tune_trials, "recipe"))
-    row("backbone for validation", "tune-backbone", schedule.tune_epochs)
+    if not race:
+        row("backbone for validation", "tune-backbone", schedule.tune_epochs)
     row("retrain", "retrain", schedule.retrain_epochs)
     row("backbone", "backbone", schedule.retrain_epochs)
     return table

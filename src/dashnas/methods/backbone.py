@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dashnas.budget import RESERVE, EpochCosts, most_epochs
+from dashnas.budget import RESERVE, EpochCosts, untouched_alone
 from dashnas.config import Schedule, TuneConfig
 from dashnas.job import open_job
 from dashnas.methods.dash import fitted
@@ -35,5 +35,5 @@ def training_alone(
     budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig
 ) -> Schedule:
     """The longest final training of the backbone that fits, and nothing beside it; a `dashnas.budget.Planner`."""
-    epochs = most_epochs(budget_seconds * (1 - RESERVE), whole=costs.retrain_share * costs.backbone)
+    epochs = untouched_alone(budget_seconds * (1 - RESERVE), costs)
     return Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=max(epochs, 1))

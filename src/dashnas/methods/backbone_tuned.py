@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dashnas.budget import RESERVE, EpochCosts, most_epochs
+from dashnas.budget import RESERVE, EpochCosts, untouched_alone
 from dashnas.config import Recipe, Schedule, TuneConfig
 from dashnas.errors import DashnasError
 from dashnas.evaluate import validate
@@ -80,7 +80,7 @@ def halving_then_training(
 
 def longest(trials: int, usable: float, costs: EpochCosts) -> int:
     """The most epochs for which the halving of so many trials and the final training fit into some seconds."""
-    most = most_epochs(usable, whole=costs.retrain_share * costs.backbone)
+    most = untouched_alone(usable, costs)
 
     def seconds(epochs: int) -> float:
         return (total_epochs(make_rungs(trials, epochs)) + costs.retrain_share * epochs) * costs.backbone

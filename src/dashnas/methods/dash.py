@@ -30,6 +30,8 @@ class Dash:
     """As in `Options`."""
     dilations: tuple[int, ...] | None = None
     """As in `Options`."""
+    race: bool | None = None
+    """As in `Options`."""
 
     def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
@@ -40,17 +42,26 @@ class Dash:
         started = time.monotonic()
         asked = {name: value for name, value in asdict(self).items() if value is not None}
         options = replace(task.options, seed=seed, budget_seconds=budget_seconds, **asked)
-        with open_job(task.data, options, folder, reporter, started=started, networks=("search", "derived")) as job:
+        with open_job(task.data, options, folder, reporter, started=started, beside=False) as job:
             return search_tune_retrain(job, settled_schedule(job))
 
 
 def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
     """All phases of a job but those of the untouched backbone; without a search where an architecture was given."""
-    architecture, search_seconds, schedule = searched(job, schedule)
-    tuned = tune(job, architecture, schedule)
-    retrained = job.retrain("retrain", architecture, tuned.best.recipe, schedule)
-    report = {"trials": len(tuned.trials), "search_seconds": search_seconds, "tune_seconds": tuned.seconds}
-    return fitted(job, schedule, retrained, architecture, validation=tuned.best.score, report=report)
+    found = searched(job, schedule)
+    tuned = tune(job, found, for_score=False)
+    retrained = job.retrain(
+        "retrain", tuned.architecture, tuned.recipe, tuned.schedule, tuned=tuned.network if tuned.is_race else None
+    )
+    report = {
+        "trials": len(tuned.trials),
+        "race": tuned.scores,
+        "searched": None if found.architecture is None else found.architecture.to_json(),
+        "search_seconds": found.seconds,
+        "tune_seconds": tuned.seconds,
+    }
+    validation = tuned.scores.get(tuned.network)
+    return fitted(job, tuned.schedule, retrained, tuned.architecture, validation=validation, report=report)
 
 
 def fitted(
