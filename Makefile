@@ -8,9 +8,10 @@ TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' constraints.txt)
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 EXAMPLES := $(wildcard examples/*.py)
 # benchmarks/_*.py are what several benchmarks share.
-BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+# quality.py measures nothing itself.
+BENCHMARKS := $(filter-out benchmarks/_% benchmarks/quality.py,$(wildcard benchmarks/*.py))
 
-.PHONY: help setup demo test ci ci-slow ci-examples ci-readme check bench docs
+.PHONY: help setup demo test ci ci-slow ci-examples ci-readme check bench quality-check docs
 # Stages of ci share the processor and the run directories, so they never run side by side.
 .NOTPARALLEL:
 
@@ -21,6 +22,7 @@ help:
 	@echo "make ci      check, docs, slow tests, examples, the code blocks of the README"
 	@echo "make check   ruff, mypy, import directions"
 	@echo "make bench   every benchmark at its --quick size"
+	@echo "make quality-check   what is asked of the search against what was measured"
 	@echo "make docs    check the links between the Markdown files"
 
 setup: $(INSTALLED)
@@ -56,6 +58,9 @@ check: setup
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy src tools
 	$(VENV)/bin/lint-imports
+
+quality-check: setup
+	$(VENV)/bin/python benchmarks/quality.py
 
 bench: setup
 ifeq ($(BENCHMARKS),)

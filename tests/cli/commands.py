@@ -8,7 +8,15 @@ from typer.testing import CliRunner
 
 from dashnas.cli import app
 
-SMALL = ["--epochs=1", "--tune-trials=1", "--width=4", "--kernel-sizes=3,5", "--dilations=1,2", "--threads=1"]
+SMALL = [
+    "--epochs=1",
+    "--tune-trials=1",
+    "--width=4",
+    "--kernel-sizes=3,5",
+    "--dilations=1,2",
+    "--threads=1",
+    "--no-race",
+]
 """Options of a run that takes about a second."""
 
 

@@ -164,7 +164,15 @@ def images(tmp_path):
     return path
 
 
-PER_AXIS = ["--images", "--per-axis", "--width=4", "--kernel-sizes=1,3,7", "--dilations=1,2", "--threads=1"]
+PER_AXIS = [
+    "--images",
+    "--per-axis",
+    "--width=4",
+    "--kernel-sizes=1,3,7",
+    "--dilations=1,2",
+    "--threads=1",
+    "--no-race",
+]
 
 
 def test_height_and_width_choose_each_for_itself(images):

@@ -24,6 +24,37 @@ def test_a_finished_run_shows_scores_architecture_recipe_and_cost(finished):
     assert all(f"{phase} {seconds:.1f}" in shown for phase, seconds in list(result["seconds"].items())[:4])
 
 
+def with_result(run, **changes):
+    """The run with another result."""
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**result, **changes}))
+    return run
+
+
+def test_a_race_that_the_untouched_backbone_won_is_told(finished, copy_of):
+    race = {"backbone": 0.1, "derived": 0.25, "random": None}
+    shown = dashnas("show", with_result(copy_of(finished), architecture=None, network="backbone", race=race)).stdout
+    assert "The untouched backbone won the race by error on the validation part:" in shown
+    assert "untouched backbone 0.1, searched network 0.25, random architecture diverged" in shown
+    assert "searched," not in shown
+    assert "\nsearched network" not in shown
+
+
+def test_a_random_architecture_that_won_is_called_so(finished, copy_of):
+    race = {"backbone": 0.3, "derived": 0.25, "random": 0.1}
+    shown = dashnas("show", with_result(copy_of(finished), network="random", race=race)).stdout
+    assert re.search("\nrandom architecture +0", shown)
+    assert re.search("[0-9] random, [0-9,]+ untouched", shown)
+
+
+def test_a_budget_without_a_search_is_told(finished, copy_of):
+    scores = {"test": json.loads((finished / "result.json").read_text())["scores"]["test"]}
+    alone = {"architecture": None, "network": "backbone", "scores": scores, "backbone_scores": scores}
+    shown = dashnas("show", with_result(copy_of(finished), **alone)).stdout
+    assert "too short for a search" in shown
+    assert re.search("untouched backbone +- +0", shown)
+
+
 def test_kernels_that_are_not_square_are_shown_as_height_by_width(finished, copy_of):
     assert "high" not in dashnas("show", finished).stdout
     run = copy_of(finished)

@@ -95,7 +95,8 @@ def test_a_method_learns_without_the_test_part_or_says_why_it_does_not_fit(
     assert result["samples"] == len(data.test)
     assert result["seconds"] > 0
     assert (result["parameters"] is None) == (name in ("rocket", "xgboost"))
-    assert (result["architecture"] is not None) == (name.startswith(("dash", "baby", "random", "paper")))
+    if not name.startswith("dash"):  # in whose race the untouched backbone may win
+        assert (result["architecture"] is not None) == (name.startswith(("baby", "random", "paper")))
     assert json.loads((store.folder / f"cells/tiny/{name}/0.report.json").read_text())
 
 

@@ -10,6 +10,9 @@ from dashnas.cli.print_out import plain_table
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
 
+RACERS = {"backbone": "untouched backbone", "derived": "searched network", "random": "random architecture"}
+"""What the networks of a race are called, by their name in `result.json`."""
+
 
 def result_tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
     """All that `dashnas show` prints of a run whose `result.json` is given.
@@ -40,12 +43,8 @@ def _why_untouched(result: Mapping[str, Any]) -> str:
     """What there is to say where the saved network has the backbone's own kernels."""
     if result["race"] is None:
         return "The budget was too short for a search: the untouched backbone got all of it."
-    metric = result["metric"]["name"]
-    searched, untouched = (number(result["race"][name]) for name in ("derived", "backbone"))
-    return (
-        f"The untouched backbone won the race: {metric} {untouched} on the validation part, the searched network "
-        f"{searched}."
-    )
+    scores = ", ".join(f"{RACERS[name]} {number(score)}" for name, score in result["race"].items())
+    return f"The untouched backbone won the race by {result['metric']['name']} on the validation part:\n{scores}"
 
 
 def scores_table(result: Mapping[str, Any]) -> Table:
@@ -53,9 +52,9 @@ def scores_table(result: Mapping[str, Any]) -> Table:
     metric = result["metric"]
     direction = "higher is better" if metric["higher_is_better"] else "lower is better"
     table = plain_table(f"{metric['name']} ({direction})", "validation", "test", "95 % interval")
-    rows = {"untouched backbone": result["backbone_scores"]}
+    rows = {RACERS["backbone"]: result["backbone_scores"]}
     if result["architecture"]:
-        rows = {"searched network": result["scores"], **rows}
+        rows = {RACERS[result["network"]]: result["scores"], **rows}
     for title, scores in rows.items():
         test = scores.get("test")
         validation = number(scores["validation"]) if "validation" in scores else "-"
@@ -108,8 +107,10 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     table.add_column(overflow="fold")
     width = "" if backbone["width"] is None else f", width {backbone['width']}"
     table.add_row("backbone", f"{backbone['name']}{width}")
-    searched = f"{result['parameters']:,} searched, " if result["architecture"] else ""
-    table.add_row("parameters", f"{searched}{result['backbone_parameters']:,} untouched")
+    untouched = f"{result['backbone_parameters']:,} untouched"
+    kind = "random" if result["network"] == "random" else "searched"
+    outcome = f"{result['parameters']:,} {kind}, " if result["architecture"] else ""
+    table.add_row("parameters", outcome + untouched)
     table.add_row("recipe", _recipe(result["recipe"]))
     if result["backbone_recipe"] != result["recipe"]:
         table.add_row("", f"of the untouched backbone: {_recipe(result['backbone_recipe'])}")

@@ -26,6 +26,7 @@ _OF_SEARCH_AND_TUNING = (
     "plan",
     "separable",
     "search_learning_rate",
+    "race",
 )
 
 
