@@ -10,6 +10,7 @@ import torch.nn.functional as F
 # Behind the standard library, which has a module `operator` too.
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
+import quality
 from figures import WAYS, merged
 
 
@@ -37,3 +38,52 @@ def test_a_merged_kernel_is_aligned_at_the_centres():
     kernels = [torch.ones(1, 1, 3), torch.ones(1, 1, 5)]
     result = merged(kernels, (3, 1), torch.tensor([1.0, 10.0]), WAYS["kronecker"])
     assert result.flatten().tolist() == [1, 10, 10, 11, 10, 10, 1]
+
+
+def cells(**scores):
+    """Rows of the table of `quality.py`: by method, the scores of five seeds."""
+    return [
+        {
+            "task": "leaves", "method": method, "seed": str(seed), "metric": "error", "score": str(score),
+            "seconds": "30", "parameters": "200" if method == "dash" else "100", "epochs": "10",
+            "training_seconds": "3",
+        }
+        for method, values in scores.items()
+        for seed, score in enumerate(values)
+    ]  # fmt: skip
+
+
+STOCK = [0.2, 0.2, 0.4, 0.4, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("default", "told", "holds"),
+    [
+        ([0.1, 0.1, 0.2, 0.2, 0.25], "+50.0 % [+50.0, +50.0]", True),
+        ([0.21, 0.21, 0.42, 0.42, 0.525], "-5.0 % [-5.0, -5.0]", False),
+        ([0.3, 0.2, 0.4, 0.3, 0.5], "-5.0 % [-39.0, +29.0]", True),  # worse, but within the interval: 2.776 * 27.39 / sqrt(5)
+    ],
+)
+def test_a_gain_is_paired_over_seeds_and_relative_to_the_stock_network(default, told, holds):
+    (row,) = [r for r in quality.real(cells(dash=default, backbone=STOCK)) if r.measure.startswith("leaves")]
+    assert (row.measured, row.holds) == (told, holds)
+
+
+def test_equal_errors_are_no_gain_also_where_both_are_zero():
+    (row,) = [r for r in quality.real(cells(dash=[0] * 5, backbone=[0] * 5)) if r.measure.startswith("leaves")]
+    assert row.measured == "+0.0 % [+0.0, +0.0]"
+
+
+def test_what_was_not_measured_does_not_hold():
+    rows = {row.measure: row for row in quality.real(cells(dash=STOCK, backbone=STOCK))}
+    assert "not run: " in rows["mean rank among the other methods"].measured
+    for measure in ("mean rank among the other methods", "parameters against paper-scaled's"):
+        assert not rows[measure].holds
+    assert not rows["gain over the stock network, median over 8 tasks or more"].holds
+
+
+def test_parameters_and_time_are_told_as_multiples():
+    rows = {row.measure: row for row in quality.real(cells(dash=STOCK, backbone=STOCK))}
+    assert rows["parameters against backbone's"].measured == "2.00, median of 1 tasks without loss"
+    # 30 s against 200 epochs of 0.3 s
+    assert rows["total time against the stock network's for 200 epochs"].measured.startswith("0.50 at most")
