@@ -138,18 +138,19 @@ def table(rows: list[dict[str, Any]]) -> str:
         mine = {row["strategy"]: row for row in rows if (row["batch"], row["channels"], row["map"]) == shape}
         first = next(iter(mine.values()))
         fastest = min(row["ratio"] for row in mine.values())
-        lines.append(
-            [
-                ", ".join(map(str, shape)),
-                f"{statistics.median(row['plain_ms'] for row in mine.values()):.{2 if limited else 1}f}",
-                *([_share(row["plain_limit_ms"], row["plain_ms"]) for row in (first,) if limited]),
-                *(f"{mine[name]['ratio']:.1f}" if name in mine else "-" for name in names),
-                first["model"],
-                first["auto"],
-                f"{mine[first['auto']]['ratio'] / fastest:.2f}" if first["auto"] in mine else "-",
-                *([_share(row["mixture_limit_ms"], row["strategy_ms"]) for row in (mine[first["auto"]],) if limited]),
-            ]
-        )
+        auto = mine.get(first["auto"])  # which may not be among those that were asked for
+        line = [
+            ", ".join(map(str, shape)),
+            f"{statistics.median(row['plain_ms'] for row in mine.values()):.{2 if limited else 1}f}",
+            *(f"{mine[name]['ratio']:.1f}" if name in mine else "-" for name in names),
+            first["model"],
+            first["auto"],
+            f"{auto['ratio'] / fastest:.2f}" if auto else "-",
+        ]
+        if limited:
+            line.insert(2, _share(first["plain_limit_ms"], first["plain_ms"]))
+            line.append(_share(auto["mixture_limit_ms"], auto["strategy_ms"]) if auto else "-")
+        lines.append(line)
     header = ["batch, channels, map", "plain, ms", *names, "by the model", "auto", "auto / fastest"]
     if limited:
         header = [*header[:2], "its limit / plain", *header[2:], "limit / auto"]

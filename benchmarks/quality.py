@@ -67,12 +67,21 @@ def collect(store: Path) -> list[dict[str, Any]]:
                 "score": round(cell.value, 6),
                 "seconds": cell.seconds,
                 "parameters": cell.parameters,
-                "network": report.get("network", ""),
+                "network": _network(cell.architecture, report),
                 "epochs": report.get("schedule", {}).get("retrain_epochs", ""),
                 "training_seconds": round(report["retrain_seconds"], 2) if "retrain_seconds" in report else "",
             }
         )
     return sorted(rows, key=lambda row: (row["task"], row["method"], row["seed"]))
+
+
+def _network(architecture: Mapping[str, Any] | None, report: Mapping[str, Any]) -> str:
+    """Which network won the race of a cell; empty for methods without one."""
+    if "race" not in report:
+        return ""
+    if architecture is None:
+        return "backbone"
+    return "derived" if architecture == report["searched"] else "random"
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -136,7 +145,7 @@ def exhaustive() -> list[Row]:
 def real(rows: list[dict[str, str]]) -> list[Row]:
     """From the cells."""
     errors = errors_of(rows)
-    paired = {task: _relative(by_method[DEFAULT], by_method[STOCK]) for task, by_method in errors.items()}
+    paired = {task: _relative(by.get(DEFAULT, {}), by.get(STOCK, {})) for task, by in errors.items()}
     judged = [task for task, values in paired.items() if len(values) >= SEEDS]
     enough = len(judged) >= 8
     return [

@@ -34,7 +34,7 @@ RUNS = Path(__file__).parents[1] / "runs" / "real"
 def run_searched(name: str, seed: int, budget: str, runs: Path) -> Path:
     """The main job on one task and seed; the run's folder."""
     run = runs / f"{name}-{seed}"
-    _fit(fetch(name, runs / f"{name}.npz"), run, "--seed", str(seed), "--budget", budget)
+    _fit(fetch(name, runs / f"{name}.npz"), run, "--seed", str(seed), "--budget", budget, "--no-race")
     return run
 
 

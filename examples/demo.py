@@ -56,11 +56,11 @@ def compare(result: dict[str, Any]) -> None:
     table.add_column("network")
     table.add_column("error", justify="right")
     table.add_column("95 % interval", justify="right")
-    for title, name in (
-        (f"untouched backbone, width {width}", "backbone_scores"),
-        (f"searched, width {width}", "scores"),
-    ):
-        test = result[name]["test"]
+    rows = {f"untouched backbone, width {width}": result["backbone_scores"]}
+    if result["network"] != "backbone":
+        rows[f"{'searched' if result['network'] == 'derived' else 'random'}, width {width}"] = result["scores"]
+    for title, scores in rows.items():
+        test = scores["test"]
         table.add_row(title, percent(test["value"]), f"{percent(test['low'])} to {percent(test['high'])}")
     for method in PUBLISHED:
         table.add_row(f"{method}, published", percent(TASKS[TASK].published[method]), "")

@@ -32,10 +32,12 @@ def main() -> None:
 
     summary = result.summary
     print(f"samples: {summary['samples']}, with no person in two parts")
-    for title, name in (("searched network", "scores"), ("untouched backbone", "backbone_scores")):
+    for title, name in (("saved network", "scores"), ("untouched backbone", "backbone_scores")):
         test = summary[name]["test"]
         print(f"{title}: test error {test['value']:.2f} (95 % interval {test['low']:.2f} to {test['high']:.2f})")
-    for layer, choice in result.model.architecture.items():
+    if result.model.architecture is None:
+        print("the untouched backbone won the race, and is the saved network")
+    for layer, choice in (result.model.architecture or {}).items():
         print(f"  {layer}: kernel size {choice.kernel_size}, dilation {choice.dilation}")
 
     new = taps(5, rng)

@@ -61,7 +61,11 @@ STOCK = [0.2, 0.2, 0.4, 0.4, 0.5]
     [
         ([0.1, 0.1, 0.2, 0.2, 0.25], "+50.0 % [+50.0, +50.0]", True),
         ([0.21, 0.21, 0.42, 0.42, 0.525], "-5.0 % [-5.0, -5.0]", False),
-        ([0.3, 0.2, 0.4, 0.3, 0.5], "-5.0 % [-39.0, +29.0]", True),  # worse, but within the interval: 2.776 * 27.39 / sqrt(5)
+        (
+            [0.3, 0.2, 0.4, 0.3, 0.5],
+            "-5.0 % [-39.0, +29.0]",
+            True,
+        ),  # worse, but within the interval: 2.776 * 27.39 / sqrt(5)
     ],
 )
 def test_a_gain_is_paired_over_seeds_and_relative_to_the_stock_network(default, told, holds):

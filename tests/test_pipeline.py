@@ -259,7 +259,7 @@ def test_with_many_recipes_a_random_architecture_races_too(told, tmp_path):
     assert [trial["network"] for trial in trials] == ["backbone", "derived", *["random"] * 4]
 
 
-def test_the_winner_goes_on_with_the_weights_that_it_has(monkeypatch, tmp_path):
+def test_the_winner_goes_on_with_the_weights_that_it_has(told, monkeypatch, tmp_path):
     """And so does the untouched backbone, which is compared with it."""
     begun = {}
 
@@ -268,12 +268,22 @@ def test_the_winner_goes_on_with_the_weights_that_it_has(monkeypatch, tmp_path):
         return training.train(phase, session)
 
     monkeypatch.setattr(retrain, "train", spied)
+    told(backbone=0.5, derived=0.3)
     fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
     for phase, network in (("backbone", "backbone"), ("retrain", "derived")):
-        if phase in begun:
-            weights = torch.load(tmp_path / "run" / "checkpoints" / f"tuned-{network}.pt", weights_only=True)
-            torch.testing.assert_close(begun[phase], weights["network"], rtol=0, atol=0)
-    assert "backbone" in begun
+        weights = torch.load(tmp_path / "run" / "checkpoints" / f"tuned-{network}.pt", weights_only=True)
+        torch.testing.assert_close(begun[phase], weights["network"], rtol=0, atol=0)
+    assert any(begun["retrain"][name].abs().sum() > 0 for name in begun["retrain"] if "num_batches" in name)
+
+
+def test_weights_of_the_race_that_are_gone_are_missed(told, tmp_path, monkeypatch):
+    told(backbone=0.5, derived=0.3)
+    monkeypatch.setattr(retrain, "train", lambda phase, session: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "tuned-derived.pt").unlink()
+    with pytest.raises(RunError, match=r"tuned-derived.pt is missing .*delete tune.json and winner.json"):
+        fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
 
 
 def test_a_budget_too_short_for_a_search_trains_the_untouched_backbone_alone(monkeypatch, tmp_path):
@@ -294,6 +304,15 @@ def test_a_search_alone_is_refused_where_the_budget_is_too_short_for_it(monkeypa
     asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=3.0)
     with pytest.raises(ConfigError, match=r"are too few to search.*larger --budget"):
         search_only(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
+
+
+def test_a_backbone_that_diverges_in_the_race_is_trained_afresh_beside_the_winner(diverging, tmp_path):
+    diverging.add("tune-0")
+    asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=4.0)
+    result = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
+    assert result.summary["race"]["backbone"] is None
+    assert result.summary["network"] != "backbone"
+    assert math.isfinite(result.summary["backbone_scores"]["test"]["value"])
 
 
 @pytest.mark.parametrize("step", [3, 9, 14])

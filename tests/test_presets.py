@@ -204,6 +204,16 @@ def test_the_learning_rate_of_the_search_brings_half_of_it_for_the_architecture_
     assert config == dataclasses.replace(usual, search=search)
 
 
+def test_a_network_that_is_given_does_not_race():
+    assert resolve(Options(), spec(1), 300).tune.race
+    assert not resolve(Options(architecture=Architecture({"a": Candidate(3)})), spec(1), 300).tune.race
+    assert not resolve(Options(race=False), spec(1), 300).tune.race
+
+
+def test_the_schedule_of_a_run_that_had_no_time_to_search_can_be_repeated():
+    assert resolve(Options(schedule=NO_SEARCH), spec(1), 300).schedule == NO_SEARCH
+
+
 NO_SEARCH = Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=1)
 REFUSED = [
     ({"preset": "papers"}, "unknown preset 'papers'; did you mean 'paper'"),
@@ -211,8 +221,10 @@ REFUSED = [
     ({"budget_seconds": 60, "tune_trials": 3, "tune_epochs": 1}, "either a budget or tune_trials, tune_epochs"),
     ({"schedule": NO_SEARCH, "epochs": 3}, "a schedule says all epochs and trials"),
     ({"schedule": NO_SEARCH, "budget_seconds": 3}, "a schedule says all epochs and trials"),
-    ({"schedule": NO_SEARCH}, "search_epochs 0 would leave the architecture to chance"),
+    ({"schedule": NO_SEARCH, "race": False}, "search_epochs 0 would leave the architecture to chance"),
     ({"search_epochs": 0}, "search_epochs 0 would leave the architecture to chance"),
+    ({"preset": "paper", "race": True}, "the preset 'paper' has no race"),
+    ({"architecture": Architecture({"a": Candidate(3)}), "race": True}, "an architecture that is given is trained"),
     ({"epochs": 0}, "retrain_epochs must be at least 1, got 0"),
     ({"preset": "paper", "dropout": 0.1}, "the preset 'paper' tries a grid of its own for dropout"),
     ({"schedule": dataclasses.replace(NO_SEARCH, width=8), "width": 16}, "was made for width 8, but width 16 was"),

@@ -37,12 +37,23 @@ class Network(nn.Module):
         return self.layers(x)
 
 
-def network(recipe: Recipe, name: str = "derived") -> nn.Module:
+def network(recipe: Recipe) -> nn.Module:
     torch.manual_seed(3)
     return Network(recipe)
 
 
-def study(data, tuner=Tuner.HALVING, *, trials=8, epochs=18, metric="error", seed=0, recipe=None, race=("derived",)):
+def study(
+    data,
+    tuner=Tuner.HALVING,
+    *,
+    trials=8,
+    epochs=18,
+    metric="error",
+    seed=0,
+    recipe=None,
+    race=("derived",),
+    small_grid=False,
+):
     return Tuning(
         lambda name, recipe: network(recipe),
         race,
@@ -50,7 +61,7 @@ def study(data, tuner=Tuner.HALVING, *, trials=8, epochs=18, metric="error", see
         data.validation,
         make_loss(data.spec, data.normaliser, metric_name=metric),
         get_metric(metric, data.spec.target_kind),
-        TuneConfig(tuner=tuner),
+        TuneConfig(tuner=tuner, small_grid=small_grid),
         RetrainConfig(),
         schedule=Schedule(search_epochs=1, tune_trials=trials, tune_epochs=epochs, retrain_epochs=1),
         recipe=recipe or Recipe(),
@@ -140,6 +151,13 @@ def test_the_small_grid_has_three_learning_rates():
     assert [recipe.learning_rate for recipe in recipes] == [1e-2, 1e-3, 1e-4]
     assert {(r.dropout, r.weight_decay, r.momentum) for r in recipes} == {(0.0, 5e-5, 0.99)}
     assert len(grid(TuneConfig())) == 24
+
+
+def test_the_small_grid_is_tried_as_a_whole_and_nothing_beside_it(data, tmp_path, monkeypatch):
+    """Specification 2.3; the preset paper has 24 trials for it too."""
+    Told(monkeypatch, lambda trial, epoch: 1.0 - trial / 100)
+    trials, _ = run(study(data, Tuner.GRID, trials=24, epochs=1, small_grid=True), tmp_path)
+    assert [trial.recipe for trial in trials] == grid(TuneConfig(small_grid=True))
 
 
 def test_the_grid_goes_on_where_two_learning_rates_diverged_throughout(data, tmp_path, monkeypatch):
@@ -245,9 +263,9 @@ def test_a_race_goes_on_from_its_file_as_if_it_had_not_been_stopped(finished, da
 @pytest.mark.parametrize(("metric", "best"), [("error", 2), ("macro_f1", 0)])
 def test_the_best_is_picked_by_the_metric_s_direction_the_first_on_ties(metric, best, data):
     scores = [0.5, 0.3, 0.2, 0.2]
-    trials = [Trial(Recipe(), s, 18, "complete", 1.0, {}, {}) for s in scores]
-    trials += [Trial(Recipe(), 0.1 if metric == "error" else 0.9, 2, "pruned", 1.0, {}, {})]
-    trials += [Trial(Recipe(), None, 0, "diverged", 0.0, {}, {})]
+    trials = [Trial(Recipe(), s, 18, "complete", 1.0, {}, {}, "derived") for s in scores]
+    trials += [Trial(Recipe(), 0.1 if metric == "error" else 0.9, 2, "pruned", 1.0, {}, {}, "derived")]
+    trials += [Trial(Recipe(), None, 0, "diverged", 0.0, {}, {}, "derived")]
     assert study(data, metric=metric).best(trials) is trials[best]
 
 

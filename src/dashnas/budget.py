@@ -88,7 +88,7 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
         tuning = full_trials(num_trials, tune) * costs.derived + costs.backbone * tune.subsample
         if tune.race and num_trials >= MANY_TRIALS:
-            tuning += costs.derived  # the random architecture
+            tuning += costs.derived * tune.subsample  # the random architecture
         epochs = most_epochs(usable, half=tuning, whole=final, search=costs.search, most_searched=most)
         if epochs >= enough_epochs:
             break

@@ -16,7 +16,7 @@ from dashnas.budget import MANY_TRIALS, RESERVE, EpochCosts, Planner, most_epoch
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
-from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
+from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, RunError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import Loss, class_weights, make_loss
@@ -338,7 +338,9 @@ class Job:
         assert self.config.budget_seconds is not None
         left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
         trained = {winner, "backbone"} if self.beside else {winner}
-        whole = len(self.data.development) / len(self.data.train) * sum(epochs[name] for name in trained)
+        # A network that diverged in the race has no time of its own.
+        seconds = sum(epochs.get(name, epochs[winner]) for name in trained) / self.config.tune.subsample
+        whole = len(self.data.development) / len(self.data.train) * seconds
         return replace(schedule, retrain_epochs=max(most_epochs(left * (1 - RESERVE), whole=whole), 1))
 
     def _plan_within(self, seconds: float, costs: EpochCosts, plan: Planner) -> tuple[Schedule, bool]:
@@ -398,7 +400,7 @@ class Job:
 
     def entrants(self, searched: Architecture | None, schedule: Schedule) -> dict[str, Architecture | None]:
         """The networks that may be trained in the end, by name; just one where there is nothing to choose."""
-        if not self.config.tune.race or self.given_architecture is not None or "backbone" not in self.networks:
+        if not self.config.tune.race:
             return {"derived": searched}
         # The untouched one first: it takes evidence to move away from it.
         entrants: dict[str, Architecture | None] = {"backbone": None}
@@ -441,9 +443,16 @@ class Job:
 
         Raises:
             DivergedError: it diverged at every attempt.
+            RunError: the weights of the race are gone.
         """
         network = self.network(architecture, recipe.dropout)
-        if tuned and (weights := self.session.run.load_checkpoint(tuned_weights(tuned))) is not None:
+        if tuned is not None:
+            weights = self.session.run.load_checkpoint(tuned_weights(tuned))
+            if weights is None:
+                raise RunError(
+                    f"checkpoints/{tuned_weights(tuned)}.pt is missing in {self.session.run.folder}, the weights that "
+                    "the final training goes on from; delete tune.json and winner.json too, and the race is repeated"
+                )
             network.load_state_dict(weights["network"])
         try:
             seconds = retrain(

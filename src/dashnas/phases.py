@@ -8,7 +8,7 @@ from dashnas.config import Recipe, Schedule
 from dashnas.job import NETWORKS, Job
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
-from dashnas.tune import Trial, Tuning, trial_from_json, trial_to_json
+from dashnas.tune import Trial, trial_from_json, trial_to_json
 
 
 class Searched(NamedTuple):
@@ -34,12 +34,19 @@ class Tuned(NamedTuple):
     trials: list[Trial]
     """Empty where there was nothing to choose."""
     scores: dict[str, float | None]
-    """By network, the best one on the validation part; None where its training diverged."""
+    """By network, on the validation part: after a race under the given recipe, else of the best trial. None where its
+    training diverged."""
+    best_score: float | None = None
+    """Of the best trial, on the validation part."""
 
     @property
     def is_race(self) -> bool:
         """Whether several networks were tried."""
         return len(self.scores) > 1
+
+    def weights_of(self, network: str) -> str | None:
+        """What `Job.retrain` takes to go on from a network's weights of the race; None where it has none."""
+        return network if self.is_race and self.scores.get(network) is not None else None
 
     @property
     def seconds(self) -> float:
@@ -87,19 +94,12 @@ def searched(job: Job, schedule: Schedule) -> Searched:
         return Searched(chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"]), schedule)
 
 
-def tune(job: Job, found: Searched, *, for_score: bool) -> Tuned:
-    """Find the network and the recipe for the final training. Under a budget, a race decides how long that is.
-
-    Args:
-        job: the run.
-        found: what the search came to.
-        for_score: train for a score on the validation part also where there is just one network and one recipe.
-    """
+def tune(job: Job, found: Searched) -> Tuned:
+    """Find the network and the recipe for the final training. Under a budget, a race decides how long that is."""
     run, schedule = job.session.run, found.schedule
     entrants = job.entrants(found.architecture, schedule)
-    if len(entrants) == 1 and schedule.tune_trials == 1 and not for_score:
-        ((network, architecture),) = entrants.items()
-        return Tuned(network, architecture, job.config.recipe, schedule, [], {})
+    if found.architecture is None:  # no time for it
+        return Tuned("backbone", None, job.config.recipe, schedule, [], {})
     tuning = job.tuning(entrants, schedule)
     with damage_named(run.folder / "tune.json"):
         trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
@@ -112,15 +112,13 @@ def tune(job: Job, found: Searched, *, for_score: bool) -> Tuned:
             schedule = job.schedule_after_race(schedule, best.network, epochs, spent)
             run.write("schedule.json", asdict(schedule))
         run.write("winner.json", {"network": best.network, "recipe": asdict(best.recipe)})
-    scores = {name: _best_score(tuning, [t for t in trials if t.network == name]) for name in entrants}
+    scores = {trial.network: trial.score for trial in trials[: len(entrants)]}
+    if len(entrants) == 1:
+        scores = {best.network: best.score}
     if len(entrants) > 1:
         job.session.reporter.message(_describe_race(best.network, scores, job.metric.name))
     job.session.reporter.message(f"recipe: {_describe_recipe(best.recipe)}")
-    return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores)
-
-
-def _best_score(tuning: Tuning, trials: list[Trial]) -> float | None:
-    return tuning.best(trials).score if any(trial.state == "complete" for trial in trials) else None
+    return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores, best.score)
 
 
 def _describe_race(winner: str, scores: dict[str, float | None], metric: str) -> str:

@@ -32,7 +32,7 @@ class FitResult:
     """What a run came to."""
 
     model: TrainedModel
-    """The searched network, trained."""
+    """What won the race, or was searched without one, trained."""
     summary: dict[str, Any]
     """The content of `result.json`."""
 
@@ -44,7 +44,7 @@ def fit(
     out: Path | str | None = None,
     reporter: Reporter | None = None,
 ) -> FitResult:
-    """Search, tune, retrain and evaluate; the untouched backbone is trained with the same recipe beside it.
+    """Search, race, tune, retrain and evaluate; the untouched backbone is trained with the same recipe beside it.
 
     Args:
         source: a path (`.npz`, folder of `.npy`, `.csv`, folder of images), a pair or dict of arrays or tensors, torch
@@ -80,8 +80,9 @@ def search_only(
         architecture = searched(job, settled_schedule(job)).architecture
         if architecture is None:
             raise ConfigError(
-                f"{options.budget_seconds:g} s are too few to search: the final training would get fewer than "
-                f"{FEWEST_EPOCHS} epochs; give a larger --budget, or --epochs in its place"
+                f"{options.budget_seconds:g} s are too few to search: an epoch of the search would take more than a "
+                f"quarter of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give --no-race to "
+                "search all the same, or a larger --budget and another --out"
             )
         return architecture
 
@@ -139,12 +140,14 @@ def _run_phases(job: Job) -> None:
     started = time.monotonic()
     run, metric = job.session.run, job.metric
     found = searched(job, settled_schedule(job))
-    tuned = tune(job, found, for_score=found.architecture is not None)
+    tuned = tune(job, found)
     recipe, schedule = tuned.recipe, tuned.schedule
     scores: dict[str, dict[str, Any]] = {"outcome": {}, "backbone": {}}
-    for role, name in (("outcome", tuned.network), ("backbone", "backbone")):
-        if name in tuned.scores:
-            scores[role]["validation"] = tuned.scores[name]
+    if tuned.trials:
+        scores["outcome"]["validation"] = tuned.best_score
+    if "backbone" in tuned.scores:
+        won = tuned.network == "backbone"
+        scores["backbone"]["validation"] = tuned.best_score if won else tuned.scores["backbone"]
     seconds = {"search": found.seconds, "tune": tuned.seconds, "retrain": 0.0}
     architecture = tuned.architecture
     if architecture is not None:
@@ -153,9 +156,9 @@ def _run_phases(job: Job) -> None:
                 "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
             )
             scores["backbone"]["validation"], seconds["tune"] = tuned_alike, tuned.seconds + tune_seconds
-        outcome = job.retrain("retrain", architecture, recipe, schedule, tuned=tuned.network if tuned.is_race else None)
+        outcome = job.retrain("retrain", architecture, recipe, schedule, tuned=tuned.weights_of(tuned.network))
         seconds["retrain"] = outcome.seconds
-    backbone = job.retrain("backbone", None, recipe, schedule, tuned="backbone" if tuned.is_race else None)
+    backbone = job.retrain("backbone", None, recipe, schedule, tuned=tuned.weights_of("backbone"))
     seconds["backbone"] = backbone.seconds
     if architecture is None:
         outcome = backbone

@@ -1,7 +1,7 @@
 """How exact the arithmetic of a training step is; what is trained, saved and scored is float32 in any case."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 
 import torch
@@ -27,23 +27,23 @@ class Precision(StrEnum):
 
 @contextmanager
 def matrix_products(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Within it, matrix products on a GPU are as exact as is asked for."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    if device.type == "cuda" and precision is not Precision.FLOAT32:
-        torch.backends.cuda.matmul.allow_tf32 = True
+    """Within it, matrix products on a GPU are as exact as is asked for; elsewhere nothing is touched."""
+    if device.type != "cuda" or precision is Precision.FLOAT32:
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        torch.set_float32_matmul_precision(before)
 
 
-@contextmanager
-def layers(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Within it, layers hand on what they compute in the precision's dtype."""
-    with torch.autocast(device.type, precision.layer_dtype, enabled=precision is Precision.BFLOAT16):
-        yield
+def layers(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Within it, layers hand on what they compute in the precision's dtype; an autocast of one's own stays."""
+    return torch.autocast(device.type, torch.bfloat16) if precision is Precision.BFLOAT16 else nullcontext()
 
 
 def widened(outputs: Tensor) -> Tensor:
-    """What a network computed, in float32 where it is narrower, for the loss."""
+    """What a network computed, for the loss: bfloat16 as float32, anything else as it is."""
     return outputs.float() if outputs.dtype == torch.bfloat16 else outputs

@@ -96,7 +96,8 @@ class Options:
     architecture: Architecture | None = None
     """Skip the search and take this."""
     race: bool | None = None
-    """Whether the untouched backbone may win over what was searched; None is as the preset has it."""
+    """Whether the untouched backbone, or a random architecture, may win over what was searched; None is as the preset
+    has it."""
     memory_bytes: int | None = None
     """Most memory that a training step may take; where a batch needs more, it is computed in pieces. None is what is
     free."""
@@ -158,9 +159,7 @@ def resolve(
             f"the preset {options.preset!r} tries a grid of its own for {', '.join(recipe)}; leave these out, "
             "or take another preset"
         )
-    race = config.tune.race if options.race is None else options.race
-    if race and config.tune.tuner is Tuner.GRID:
-        raise ConfigError(f"the preset {options.preset!r} has no race; leave it out, or take another preset")
+    race = _race(options, config)
     width, search_width = _widths(options, config)
     return replace(
         config,
@@ -178,7 +177,7 @@ def resolve(
         search=_search(options, config.search),
         retrain=replace(config.retrain, precision=options.precision),
         budget_seconds=options.budget_seconds,
-        schedule=_schedule(options, config, samples),
+        schedule=_schedule(options, config, samples, race),
         memory_bytes=options.memory_bytes,
         device=options.device,
         # The number itself, since another one gives other rounding: a run is resumed with the threads it began with.
@@ -198,6 +197,14 @@ def _by_hand(options: Options, paper: PaperSettings, spec: DataSpec) -> Options:
         "class_weights": None if weight is None else (weight,) * spec.outputs,
     }
     return replace(options, **{name: value for name, value in chosen.items() if getattr(options, name) is None})
+
+
+def _race(options: Options, config: FitConfig) -> bool:
+    if options.race and config.tune.tuner is Tuner.GRID:
+        raise ConfigError(f"the preset {options.preset!r} has no race; leave it out, or take another preset")
+    if options.race and options.architecture is not None:
+        raise ConfigError("an architecture that is given is trained in any case; leave out the race, or search")
+    return options.architecture is None and (config.tune.race if options.race is None else options.race)
 
 
 def _search(options: Options, preset: SearchConfig) -> SearchConfig:
@@ -234,14 +241,14 @@ def _space(options: Options, spec: DataSpec, preset: SearchSpace | None) -> Sear
     return replace(space, **chosen)
 
 
-def _schedule(options: Options, config: FitConfig, samples: int) -> Schedule | None:
+def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> Schedule | None:
     """What was given, completed by what the size of the data suggests; None leaves everything to the budget."""
     names = ("epochs", "search_epochs", "tune_trials", "tune_epochs")
     given = [name for name in names if getattr(options, name) is not None]
     if options.schedule is not None:
         if given or options.budget_seconds is not None:
             raise ConfigError("a schedule says all epochs and trials; give no budget and no epochs beside it")
-        return _searching(options, options.schedule)
+        return _searching(options, options.schedule, race)
     if options.budget_seconds is not None:
         if given:
             raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
@@ -253,14 +260,14 @@ def _schedule(options: Options, config: FitConfig, samples: int) -> Schedule | N
         usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
     overrides = {n: getattr(options, n) for n in names[1:] if getattr(options, n) is not None}
     schedule = replace(usual, **overrides)
-    return _searching(options, schedule)
+    return _searching(options, schedule, race=False)
 
 
-def _searching(options: Options, schedule: Schedule) -> Schedule:
-    """The schedule, with a search where there is something to search."""
+def _searching(options: Options, schedule: Schedule, race: bool) -> Schedule:
+    """The schedule, with a search where there is something to search, or of the untouched backbone alone."""
     if options.architecture is not None:
         return replace(schedule, search_epochs=0)
-    if schedule.search_epochs == 0:
+    if schedule.search_epochs == 0 and not race:
         raise ConfigError("search_epochs 0 would leave the architecture to chance; give at least 1, or an architecture")
     return schedule
 

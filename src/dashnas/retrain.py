@@ -1,4 +1,4 @@
-"""Training an ordinary network from scratch under a recipe: the last phase, and each trial of the tuning."""
+"""Training an ordinary network under a recipe: the last phase, and each trial of the tuning."""
 
 from collections.abc import Callable
 from typing import Any

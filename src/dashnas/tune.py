@@ -66,7 +66,7 @@ class Trial:
     """Validation score by number of epochs trained."""
     attributes: dict[str, Any]
     """What the pruner has to remember of it."""
-    network: str = "derived"
+    network: str
     """Which one was trained: `derived`, `backbone` or `random`."""
 
 
@@ -121,7 +121,8 @@ class Tuning:
         self._epochs = schedule.tune_epochs
         recipes = grid(config)[: schedule.tune_trials] if config.tuner is Tuner.GRID else [recipe]
         self._recipes = [recipe] * (len(networks) - 1) + recipes
-        self._num_trials = max(len(self._recipes), len(networks) - 1 + schedule.tune_trials)
+        is_grid = config.tuner is Tuner.GRID
+        self._num_trials = len(self._recipes) if is_grid else len(networks) - 1 + schedule.tune_trials
         self._batch_size = batch_size
         self._seed = seed
         self._rungs = _rungs(self._epochs, config.reduction)

@@ -1,6 +1,8 @@
 """A run that is not finished as tables: how far it is, and how to go on."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -25,14 +27,14 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
     with damage_named(run / "tune.json"):
         trials = len(read_json(run / "tune.json")) if (run / "tune.json").exists() else 0
     with damage_named(run / "run.json"):
-        race = bool(read_json(run / "run.json")["settings"]["tune"]["race"])
-    parts.append(_progress_table(run, schedule, trials, race))
+        settings = read_json(run / "run.json")["settings"]
+        parts.append(_progress_table(run, schedule, trials, settings))
     if (run / "architecture.json").exists():
         parts += ["", architecture_table(Architecture.load(run / "architecture.json").to_json())]
     return tuple(parts)
 
 
-def _progress_table(run: Path, schedule: Schedule, trials: int, race: bool) -> Table:
+def _progress_table(run: Path, schedule: Schedule, trials: int, settings: Mapping[str, Any]) -> Table:
     done: dict[str, int] = {}
     for event in read_events(run):
         done[event["phase"]] = max(done.get(event["phase"], 0), event["epoch"] + 1)
@@ -44,9 +46,12 @@ def _progress_table(run: Path, schedule: Schedule, trials: int, race: bool) -> T
     if schedule.search_epochs:
         row("search", "search", schedule.search_epochs)
     else:
-        given = (run / "architecture.json").exists()
-        table.add_row("search", "-", "architecture given" if given else "no time")
-    table.add_row("tune", str(trials), count(schedule.tune_trials, "recipe"))
+        table.add_row("search", "-", "architecture given" if "architecture" in settings else "no time")
+        if "architecture" not in settings:  # the untouched backbone has all of the budget
+            row("backbone", "backbone", schedule.retrain_epochs)
+            return table
+    race = settings["tune"]["race"]
+    table.add_row("race and recipes" if race else "tune", str(trials), count(schedule.tune_trials, "recipe"))
     if not race:
         row("backbone for validation", "tune-backbone", schedule.tune_epochs)
     row("retrain", "retrain", schedule.retrain_epochs)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dashnas.backbones import BACKBONES
 from dashnas.config import Schedule
-from dashnas.job import Job, Retrained, open_job
+from dashnas.job import NETWORKS, Job, Retrained, open_job
 from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
@@ -42,26 +42,26 @@ class Dash:
         started = time.monotonic()
         asked = {name: value for name, value in asdict(self).items() if value is not None}
         options = replace(task.options, seed=seed, budget_seconds=budget_seconds, **asked)
-        with open_job(task.data, options, folder, reporter, started=started, beside=False) as job:
+        networks = ("search", "derived") if self.race is False else tuple(NETWORKS)
+        with open_job(task.data, options, folder, reporter, started=started, networks=networks, beside=False) as job:
             return search_tune_retrain(job, settled_schedule(job))
 
 
 def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
     """All phases of a job but those of the untouched backbone; without a search where an architecture was given."""
     found = searched(job, schedule)
-    tuned = tune(job, found, for_score=False)
-    retrained = job.retrain(
-        "retrain", tuned.architecture, tuned.recipe, tuned.schedule, tuned=tuned.network if tuned.is_race else None
-    )
+    tuned = tune(job, found)
+    weights = tuned.weights_of(tuned.network)
+    retrained = job.retrain("retrain", tuned.architecture, tuned.recipe, tuned.schedule, tuned=weights)
     report = {
         "trials": len(tuned.trials),
-        "race": tuned.scores,
+        "network": tuned.network,
+        "race": tuned.scores if tuned.is_race else None,
         "searched": None if found.architecture is None else found.architecture.to_json(),
         "search_seconds": found.seconds,
         "tune_seconds": tuned.seconds,
     }
-    validation = tuned.scores.get(tuned.network)
-    return fitted(job, tuned.schedule, retrained, tuned.architecture, validation=validation, report=report)
+    return fitted(job, tuned.schedule, retrained, tuned.architecture, validation=tuned.best_score, report=report)
 
 
 def fitted(

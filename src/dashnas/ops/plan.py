@@ -21,7 +21,7 @@ AUTO = "auto"
 PLANS = ("measure", "model")
 """Whether strategies are timed where the model is unsure, or never."""
 
-OPERATORS = 3
+OPERATORS = 4
 """Goes up whenever a strategy becomes faster or slower, so that times of the old one are not used for the new."""
 
 UNSURE = 2.0
@@ -117,7 +117,7 @@ def time_strategy(
 
 
 def _arithmetic(dtype: torch.dtype, device: torch.device) -> str:
-    tf32 = " with tf32" if device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32 else ""
+    tf32 = " with tf32" if device.type == "cuda" and torch.get_float32_matmul_precision() != "highest" else ""
     return str(dtype).removeprefix("torch.") + tf32
 
 
