@@ -74,6 +74,8 @@ BUDGETS = st.floats(-100, 1e6)
 
 def cost(schedule: Schedule, costs: EpochCosts, tune: TuneConfig = TUNE) -> float:
     """By the plan's own reckoning."""
+    if tune.race and costs.search and not schedule.search_epochs:  # the untouched backbone alone
+        return schedule.retrain_epochs * costs.retrain_share * costs.backbone
     tuning = full_trials(schedule.tune_trials, tune) * costs.derived + costs.backbone
     tuning += costs.derived if tune.race and schedule.tune_trials >= MANY_TRIALS else 0
     final = costs.retrain_share * (costs.derived + costs.beside)

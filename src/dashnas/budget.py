@@ -86,9 +86,7 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     most = int(SEARCH_SHARE * usable / costs.search) if searches_before_race else MAX_EPOCHS
     final = costs.retrain_share * (costs.derived + costs.beside)
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
-        tuning = full_trials(num_trials, tune) * costs.derived + costs.backbone * tune.subsample
-        if tune.race and num_trials >= MANY_TRIALS:
-            tuning += costs.derived * tune.subsample  # the random architecture
+        tuning = tuning_seconds(num_trials, costs, tune)
         epochs = most_epochs(usable, half=tuning, whole=final, search=costs.search, most_searched=most)
         if epochs >= enough_epochs:
             break
@@ -131,6 +129,12 @@ def most_epochs(
         return halved * half + min(halved, most_searched) * search + epochs * whole
 
     return next((n for n in range(MAX_EPOCHS, 0, -1) if seconds(n) <= usable), 0)
+
+
+def tuning_seconds(trials: int, costs: EpochCosts, tune: TuneConfig) -> float:
+    """What an epoch of the tuning costs: all trials, the untouched backbone, and a random architecture if it races."""
+    randomly = costs.derived if tune.race and trials >= MANY_TRIALS else 0.0
+    return full_trials(trials, tune) * costs.derived + tune.subsample * (costs.backbone + randomly)
 
 
 def full_trials(trials: int, tune: TuneConfig) -> float:

@@ -184,7 +184,7 @@ class RetrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long each phase runs: fixed once, saved in the run, never changed afterwards."""
+    """How long each phase runs: fixed and saved before a phase begins, never changed afterwards."""
 
     search_epochs: int
     """Epochs of the search; 0 where an architecture was given, or where a budget is too short for a search."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dashnas.budget import FEWEST_EPOCHS, full_trials
+from dashnas.budget import FEWEST_EPOCHS, tuning_seconds
 from dashnas.config import Schedule
 from dashnas.convert import Conversion
 from dashnas.errors import ConfigError
@@ -118,9 +118,9 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
         job.use_width(schedule.width)
         calibration = job.calibrate(measure=True)
         costs = calibration.costs
-        tuned = full_trials(schedule.tune_trials, job.config.tune)
         _, conversion = job.supernet()
         derived = schedule.search_epochs > 0 or job.given_architecture is not None
+        tuning = tuning_seconds(schedule.tune_trials, costs, job.config.tune)
         return DryRun(
             settings=job.config.to_json(),
             schedule=schedule,
@@ -128,8 +128,8 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
             architecture_given=job.given_architecture is not None,
             seconds={
                 "search": schedule.search_epochs * costs.search,
-                "tune": derived * schedule.tune_epochs * (tuned * costs.derived + costs.backbone),
-                "retrain": derived * schedule.retrain_epochs * costs.retrain_share * costs.derived,
+                "tune": schedule.tune_epochs * tuning if derived else 0.0,
+                "retrain": schedule.retrain_epochs * costs.retrain_share * costs.derived if derived else 0.0,
                 "backbone": schedule.retrain_epochs * costs.retrain_share * costs.backbone,
             },
             needs=calibration.needs,

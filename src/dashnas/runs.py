@@ -8,7 +8,8 @@ events.jsonl         a line per epoch
 checkpoints/*.pt     the state of each phase that has begun
 architecture.json    what the search chose
 search.json          the seconds that the search took
-tune.json            the recipes that were tried
+tune.json            the networks and recipes that were tried
+winner.json          which of them the final training is for
 model.safetensors    the trained network, with config.json saying what it is
 result.json          the outcome
 """

@@ -44,10 +44,10 @@ def choose(load: Load, dtype: torch.dtype, device: torch.device, *, measure: boo
             epoch goes the way of the others.
         dtype: of the input.
         device: of the input.
-        measure: time the strategies between which the model cannot decide, a few forward and backward passes each.
-            Times are kept in the user's cache folder, for each device, number of threads and version of PyTorch.
-            Where memory runs out in all of them the others are timed; where it does in every one, the model decides,
-            since the layer may still be computed on fewer samples.
+        measure: time the strategies between which the model cannot decide (on a GPU nearly all), a few forward and
+            backward passes each. Times are kept in the user's cache folder, for each device, number of threads and
+            version of PyTorch. Where memory runs out in all of them the others are timed; where it does in every one,
+            the model decides, since the layer may still be computed on fewer samples.
 
     Returns:
         A name in `STRATEGIES`.
