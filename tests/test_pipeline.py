@@ -306,6 +306,54 @@ def test_a_search_alone_is_refused_where_the_budget_is_too_short_for_it(monkeypa
         search_only(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
 
 
+@pytest.fixture
+def before_training(told, tmp_path, monkeypatch):
+    """A run with a race that the searched network won, stopped before the final training."""
+    told(backbone=0.5, derived=0.3)
+    with monkeypatch.context() as patched:
+        patched.setattr(retrain, "train", lambda phase, session: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("winner.json", '{"network": 5', "winner.json is damaged"),
+        ("winner.json", '{"network": "backbone", "recipe": {}, "schedule": {}}', "winner.json is damaged.*delete it"),
+        ("tune.json", None, "tune.json is damaged.*unknown networks .'elsewhere'.*delete it"),
+        (
+            "checkpoints/tuned-derived.pt",
+            "search",
+            "tuned-derived.pt does not fit .*delete it, tune.json and winner.json",
+        ),
+        ("checkpoints/tuned-derived.pt", "tuned-backbone", "tuned-derived.pt does not fit"),
+    ],
+)
+def test_damage_after_a_race_is_told_with_what_mends_it(file, content, message, before_training):
+    path = before_training / file
+    if content is None:
+        path.write_text(path.read_text().replace('"derived"', '"elsewhere"'))
+    elif file.endswith(".pt"):
+        path.write_bytes((before_training / "checkpoints" / f"{content}.pt").read_bytes())
+    else:
+        path.write_text(content)
+    with pytest.raises(RunError, match=message):
+        fit(arrays(TargetKind.CLASSES), options(**RACE), out=before_training)
+
+
+def test_how_long_a_begun_training_is_cannot_be_decided_anew(tmp_path, monkeypatch):
+    asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=4.0)
+    with monkeypatch.context() as patched:
+        patched.setattr("dashnas.pipeline.final_scores", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
+    (tmp_path / "run" / "winner.json").unlink()
+    with pytest.raises(RunError, match=r"winner.json is missing .*delete .*checkpoints/backbone.pt too"):
+        fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
+
+
 def test_a_backbone_that_diverges_in_the_race_is_trained_afresh_beside_the_winner(diverging, tmp_path):
     diverging.add("tune-0")
     asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=4.0)

@@ -453,7 +453,13 @@ class Job:
                     f"checkpoints/{tuned_weights(tuned)}.pt is missing in {self.session.run.folder}, the weights that "
                     "the final training goes on from; delete tune.json and winner.json too, and the race is repeated"
                 )
-            network.load_state_dict(weights["network"])
+            try:
+                network.load_state_dict(weights["network"])
+            except (KeyError, TypeError, RuntimeError) as error:
+                raise RunError(
+                    f"checkpoints/{tuned_weights(tuned)}.pt does not fit the rest of the run; delete it, tune.json and "
+                    "winner.json, and the race is repeated"
+                ) from error
         try:
             seconds = retrain(
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dashnas.config import Recipe, Schedule
+from dashnas.errors import RunError
 from dashnas.job import NETWORKS, Job
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
@@ -103,15 +104,15 @@ def tune(job: Job, found: Searched) -> Tuned:
     tuning = job.tuning(entrants, schedule)
     with damage_named(run.folder / "tune.json"):
         trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
+        if unknown := {trial.network for trial in trials} - entrants.keys():
+            raise ValueError(f"unknown networks {sorted(unknown)}")
     trials = tuning.run(trials, job.session, lambda ts: run.write("tune.json", [trial_to_json(t) for t in ts]))
     best = tuning.best(trials)
-    if not (run.folder / "winner.json").exists():
-        if job.config.schedule is None and len(entrants) > 1:
-            spent = found.seconds + sum(trial.seconds for trial in trials)
-            epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
-            schedule = job.schedule_after_race(schedule, best.network, epochs, spent)
-            run.write("schedule.json", asdict(schedule))
-        run.write("winner.json", {"network": best.network, "recipe": asdict(best.recipe)})
+    winner = run.remember("winner.json", lambda: _decide(job, found, trials, best, is_race=len(entrants) > 1))
+    with damage_named(run.folder / "winner.json"):
+        schedule = Schedule(**winner["schedule"])
+        if (winner["network"], Recipe(**winner["recipe"])) != (best.network, best.recipe):
+            raise ValueError("it names another network or recipe than tune.json has as the best")
     scores = {trial.network: trial.score for trial in trials[: len(entrants)]}
     if len(entrants) == 1:
         scores = {best.network: best.score}
@@ -119,6 +120,23 @@ def tune(job: Job, found: Searched) -> Tuned:
         job.session.reporter.message(_describe_race(best.network, scores, job.metric.name))
     job.session.reporter.message(f"recipe: {_describe_recipe(best.recipe)}")
     return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores, best.score)
+
+
+def _decide(job: Job, found: Searched, trials: list[Trial], best: Trial, *, is_race: bool) -> dict[str, Any]:
+    """What is trained in the end, and how long: the content of `winner.json`."""
+    run, schedule = job.session.run, found.schedule
+    if job.config.schedule is None and is_race:
+        if begun := [name for name in ("retrain", "backbone") if run.load_checkpoint(name) is not None]:
+            files = " and ".join(f"checkpoints/{name}.pt" for name in begun)
+            raise RunError(
+                f"winner.json is missing in {run.folder}, which says how long the final training is; delete {files} "
+                "too, and it begins anew"
+            )
+        spent = found.seconds + sum(trial.seconds for trial in trials)
+        epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
+        schedule = job.schedule_after_race(schedule, best.network, epochs, spent)
+        run.write("schedule.json", asdict(schedule))
+    return {"network": best.network, "recipe": asdict(best.recipe), "schedule": asdict(schedule)}
 
 
 def _describe_race(winner: str, scores: dict[str, float | None], metric: str) -> str:

@@ -187,3 +187,15 @@ def test_a_reader_that_goes_away_is_no_error(finished):
     shell = f"'{sys.executable}' -m dashnas.cli show '{finished}' --json | true"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_unfinished_race_tells_how_many_trainings_there_are_and_who_won(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("dashnas.pipeline.final_scores", lambda *_, **__: 1 / 0)
+    raced = [option for option in SMALL if option != "--no-race"]
+    assert dashnas("fit", data, "--out", tmp_path / "run", *raced).exit_code == 1
+    lines = [" ".join(line.split()) for line in dashnas("show", tmp_path / "run").stdout.splitlines()]
+    assert "race and recipes 2 2 trainings" in lines
+    winner = json.loads((tmp_path / "run" / "winner.json").read_text())["network"]
+    title = {"backbone": "untouched backbone", "derived": "searched network"}[winner]
+    assert f"the race was won by: {title}" in lines
+    assert any(line.startswith("retrain") for line in lines) == (winner == "derived")

@@ -115,11 +115,12 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     if result["backbone_recipe"] != result["recipe"]:
         table.add_row("", f"of the untouched backbone: {_recipe(result['backbone_recipe'])}")
     searched = f"search {count(schedule['search_epochs'], 'epoch')}" if schedule["search_epochs"] else "no search"
+    tuned = f"{count(schedule['tune_trials'], 'recipe')} of up to {count(schedule['tune_epochs'], 'epoch')}, "
+    if "validation" not in result["scores"]:  # the untouched backbone had the whole budget
+        tuned = ""
     table.add_row(
         "schedule",
-        f"{searched}, "
-        f"{count(schedule['tune_trials'], 'recipe')} of up to {count(schedule['tune_epochs'], 'epoch')}, "
-        f"final training {count(schedule['retrain_epochs'], 'epoch')}",
+        f"{searched}, {tuned}final training {count(schedule['retrain_epochs'], 'epoch')}",
     )
     phases = {n: s for n, s in result["seconds"].items() if n != "this_process"}
     table.add_row(

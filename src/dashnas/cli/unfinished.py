@@ -6,8 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
+from dashnas.budget import MANY_TRIALS
 from dashnas.cli.print_out import plain_table
-from dashnas.cli.result_tables import architecture_table, count
+from dashnas.cli.result_tables import RACERS, architecture_table, count
 from dashnas.config import Schedule
 from dashnas.runs import damage_named, read_events, read_json
 from dashnas.space import Architecture
@@ -26,15 +27,21 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
         schedule = Schedule(**read_json(run / "schedule.json"))
     with damage_named(run / "tune.json"):
         trials = len(read_json(run / "tune.json")) if (run / "tune.json").exists() else 0
+    with damage_named(run / "winner.json"):
+        winner = read_json(run / "winner.json")["network"] if (run / "winner.json").exists() else ""
+        if winner and winner not in RACERS:
+            raise ValueError(f"unknown network {winner!r}")
     with damage_named(run / "run.json"):
         settings = read_json(run / "run.json")["settings"]
-        parts.append(_progress_table(run, schedule, trials, settings))
+        parts.append(_progress_table(run, schedule, trials, settings, winner))
+    if winner and settings["tune"]["race"]:
+        parts += ["", f"the race was won by: {RACERS[winner]}"]
     if (run / "architecture.json").exists():
         parts += ["", architecture_table(Architecture.load(run / "architecture.json").to_json())]
     return tuple(parts)
 
 
-def _progress_table(run: Path, schedule: Schedule, trials: int, settings: Mapping[str, Any]) -> Table:
+def _progress_table(run: Path, schedule: Schedule, trials: int, settings: Mapping[str, Any], winner: str) -> Table:
     done: dict[str, int] = {}
     for event in read_events(run):
         done[event["phase"]] = max(done.get(event["phase"], 0), event["epoch"] + 1)
@@ -51,9 +58,12 @@ def _progress_table(run: Path, schedule: Schedule, trials: int, settings: Mappin
             row("backbone", "backbone", schedule.retrain_epochs)
             return table
     race = settings["tune"]["race"]
-    table.add_row("race and recipes" if race else "tune", str(trials), count(schedule.tune_trials, "recipe"))
+    # Each recipe, and each network beside the first one under the same recipe.
+    racing = schedule.tune_trials + (2 if schedule.tune_trials >= MANY_TRIALS else 1) if race else schedule.tune_trials
+    table.add_row("race and recipes" if race else "tune", str(trials), count(racing, "training"))
     if not race:
         row("backbone for validation", "tune-backbone", schedule.tune_epochs)
-    row("retrain", "retrain", schedule.retrain_epochs)
+    if winner != "backbone":
+        row("retrain", "retrain", schedule.retrain_epochs)
     row("backbone", "backbone", schedule.retrain_epochs)
     return table
