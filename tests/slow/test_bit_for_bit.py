@@ -31,7 +31,8 @@ sys.argv[0] = "dashnas"
 runpy.run_module("dashnas.cli", run_name="__main__")
 """
 NETWORK = ["--width=4", "--kernel-sizes=3,5", "--dilations=1,2", "--threads=1", "--batch-size=4", "--quiet"]
-EPOCHS = ["--epochs=4", "--search-epochs=4", "--tune-epochs=3", "--tune-trials=2", *NETWORK]
+RACED = ["--epochs=4", "--search-epochs=4", "--tune-epochs=3", "--tune-trials=2", *NETWORK]
+EPOCHS = [*RACED, "--no-race"]  # whose phases are known beforehand
 PLANNED = {"search": 4, "tune-0": 3, "tune-1": 3, "tune-backbone": 3, "retrain": 4, "backbone": 4}
 """Epochs by phase; neither recipe is stopped early, as so few epochs have no rung before the last."""
 
@@ -95,6 +96,16 @@ MOMENTS = {
 }
 
 
+RACE_MOMENTS = {
+    "in the race of the untouched backbone": epochs_done("tune-0", 1),
+    "between two networks": exists("checkpoints/tuned-backbone.pt"),
+    "in the race of the searched network": epochs_done("tune-1", 2),
+    "in the second recipe": epochs_done("tune-2", 1),
+    "between race and training": exists("winner.json"),
+    "in the final training": epochs_done("backbone", 3),
+}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory) -> Path:
     return finish(data, tmp_path_factory.mktemp("undisturbed") / "run", EPOCHS)
@@ -117,10 +128,18 @@ def test_a_run_killed_at_ten_moments_and_resumed_each_time_ends_in_the_same_scor
     assert not list(run.rglob("*.tmp"))
 
 
+def test_a_run_with_a_race_killed_at_six_moments_ends_in_the_same_scores(data, tmp_path):
+    expected, run = finish(data, tmp_path / "undisturbed", RACED), tmp_path / "run"
+    for reached in RACE_MOMENTS.values():
+        kill_when(reached, data, run, RACED)
+    finish(data, run, RACED)
+    assert outcome(run) == outcome(expected)
+
+
 def test_a_budget_run_keeps_the_epochs_it_had_fixed_and_its_schedule_repeats_it(data, tmp_path):
     run, repeated = tmp_path / "run", tmp_path / "repeated"
     # Room for a few epochs only: what is left when the process has been started and the steps are timed.
-    budget = ["--budget=2.5s", *NETWORK]
+    budget = ["--budget=2.5s", "--no-race", *NETWORK]
     kill_when(epochs_done("search", 1), data, run, budget)
     of_search = json.loads((run / "schedule.json").read_text())
     kill_when(epochs_done("tune-0", 1), data, run, budget)
@@ -134,7 +153,7 @@ def test_a_budget_run_keeps_the_epochs_it_had_fixed_and_its_schedule_repeats_it(
     assert epochs["search"] == schedule["search_epochs"]
     assert epochs["retrain"] == epochs["backbone"] == schedule["retrain_epochs"]
 
-    finish(data, repeated, [f"--schedule={run / 'schedule.json'}", *NETWORK])
+    finish(data, repeated, [f"--schedule={run / 'schedule.json'}", "--no-race", *NETWORK])
     assert outcome(repeated) == outcome(run)
 
 
