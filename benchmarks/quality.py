@@ -182,7 +182,7 @@ def _rank_row(errors: Errors) -> Row:
     mean_ranks: dict[str, list[float]] = defaultdict(list)
     for by_method in errors.values():
         methods = [method for method in by_method if method in RIVALS | {DEFAULT}]
-        placed = ranks(np.array([[np.mean(list(by_method[method].values())) for method in methods]]))[0]
+        placed = ranks(np.array([[np.mean(list(by_method[method].values()))] for method in methods]))[:, 0]
         for method, rank in zip(methods, placed, strict=True):
             mean_ranks[method].append(float(rank))
     missing = sorted(RIVALS - mean_ranks.keys())

@@ -91,3 +91,11 @@ def test_parameters_and_time_are_told_as_multiples():
     assert rows["parameters against backbone's"].measured == "2.00, median of 1 tasks without loss"
     # 30 s against 200 epochs of 0.3 s
     assert rows["total time against the stock network's for 200 epochs"].measured.startswith("0.50 at most")
+
+
+def test_the_mean_rank_is_over_the_methods_of_each_task():
+    (row,) = [
+        r for r in quality.real(cells(dash=[0.1] * 5, backbone=STOCK, rocket=[0.05] * 5)) if "mean rank" in r.measure
+    ]
+    assert row.measured.startswith("rocket 1.0, dash 2.0, backbone 3.0; not run: ")
+    assert not row.holds
