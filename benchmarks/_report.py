@@ -41,8 +41,9 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def results_name(name: str, device: torch.device, precision: Precision = Precision.FLOAT32) -> str:
     """Of a benchmark's files: those of a GPU or of less precision stand beside those of the CPU in float32."""
-    parts = [name, *([] if device.type == "cpu" else [device.type])]
-    return "_".join([*parts, *([] if precision is Precision.FLOAT32 else [precision])])
+    if device.type != "cpu":
+        name += f"_{device.type}"
+    return name if precision is Precision.FLOAT32 else f"{name}_{precision}"
 
 
 def save(name: str, title: str, about: str | None, rows: list[dict[str, Any]], text: str, lines: list[str]) -> None:

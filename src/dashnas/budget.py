@@ -131,9 +131,14 @@ def most_epochs(
     return next((n for n in range(MAX_EPOCHS, 0, -1) if seconds(n) <= usable), 0)
 
 
+def random_races(trials: int) -> bool:
+    """Whether there are recipes enough that a random architecture races beside the searched one."""
+    return trials >= MANY_TRIALS
+
+
 def tuning_seconds(trials: int, costs: EpochCosts, tune: TuneConfig) -> float:
     """What an epoch of the tuning costs: all trials, the untouched backbone, and a random architecture if it races."""
-    randomly = costs.derived if tune.race and trials >= MANY_TRIALS else 0.0
+    randomly = costs.derived if tune.race and random_races(trials) else 0.0
     return full_trials(trials, tune) * costs.derived + tune.subsample * (costs.backbone + randomly)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dashnas.budget import MANY_TRIALS, RESERVE, EpochCosts, Planner, most_epochs, plan, time_steps
+from dashnas.budget import RESERVE, EpochCosts, Planner, most_epochs, plan, random_races, time_steps
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
@@ -398,17 +398,16 @@ class Job:
                     raise ValueError(f"no strategy {plan[name]!r}")
                 layer.strategy = plan[name]
 
-    def entrants(self, searched: Architecture | None, schedule: Schedule) -> dict[str, Architecture | None]:
+    def entrants(self, searched: Architecture, schedule: Schedule) -> dict[str, Architecture | None]:
         """The networks that may be trained in the end, by name; just one where there is nothing to choose."""
         if not self.config.tune.race:
             return {"derived": searched}
         # The untouched one first: it takes evidence to move away from it.
-        entrants: dict[str, Architecture | None] = {"backbone": None}
-        if searched is None:
-            return entrants
-        entrants["derived"] = searched
-        if schedule.tune_trials >= MANY_TRIALS:
-            entrants["random"] = random_architecture(self.supernet()[1].searchable, self.config.seed)
+        entrants: dict[str, Architecture | None] = {"backbone": None, "derived": searched}
+        if random_races(schedule.tune_trials):
+            with torch.device("meta"):  # only what could be chosen is asked for
+                _, conversion = self.supernet()
+            entrants["random"] = random_architecture(conversion.searchable, self.config.seed)
         return entrants
 
     def tuning(self, entrants: Mapping[str, Architecture | None], schedule: Schedule) -> Tuning:

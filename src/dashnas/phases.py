@@ -98,9 +98,10 @@ def searched(job: Job, schedule: Schedule) -> Searched:
 def tune(job: Job, found: Searched) -> Tuned:
     """Find the network and the recipe for the final training. Under a budget, a race decides how long that is."""
     run, schedule = job.session.run, found.schedule
-    entrants = job.entrants(found.architecture, schedule)
     if found.architecture is None:  # no time for it
         return Tuned("backbone", None, job.config.recipe, schedule, [], {})
+    entrants = job.entrants(found.architecture, schedule)
+    is_race = len(entrants) > 1
     tuning = job.tuning(entrants, schedule)
     with damage_named(run.folder / "tune.json"):
         trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
@@ -108,15 +109,14 @@ def tune(job: Job, found: Searched) -> Tuned:
             raise ValueError(f"unknown networks {sorted(unknown)}")
     trials = tuning.run(trials, job.session, lambda ts: run.write("tune.json", [trial_to_json(t) for t in ts]))
     best = tuning.best(trials)
-    winner = run.remember("winner.json", lambda: _decide(job, found, trials, best, is_race=len(entrants) > 1))
+    winner = run.remember("winner.json", lambda: _decide(job, found, trials, best, is_race=is_race))
     with damage_named(run.folder / "winner.json"):
         schedule = Schedule(**winner["schedule"])
         if (winner["network"], Recipe(**winner["recipe"])) != (best.network, best.recipe):
             raise ValueError("it names another network or recipe than tune.json has as the best")
-    scores = {trial.network: trial.score for trial in trials[: len(entrants)]}
-    if len(entrants) == 1:
-        scores = {best.network: best.score}
-    if len(entrants) > 1:
+    raced = trials[: len(entrants)] if is_race else [best]
+    scores = {trial.network: trial.score for trial in raced}
+    if is_race:
         job.session.reporter.message(_describe_race(best.network, scores, job.metric.name))
     job.session.reporter.message(f"recipe: {_describe_recipe(best.recipe)}")
     return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores, best.score)

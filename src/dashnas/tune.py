@@ -119,9 +119,9 @@ class Tuning:
         self._config = config
         self._training = training
         self._epochs = schedule.tune_epochs
-        recipes = grid(config)[: schedule.tune_trials] if config.tuner is Tuner.GRID else [recipe]
-        self._recipes = [recipe] * (len(networks) - 1) + recipes
         is_grid = config.tuner is Tuner.GRID
+        recipes = grid(config)[: schedule.tune_trials] if is_grid else [recipe]
+        self._recipes = [recipe] * (len(networks) - 1) + recipes
         self._num_trials = len(self._recipes) if is_grid else len(networks) - 1 + schedule.tune_trials
         self._batch_size = batch_size
         self._seed = seed

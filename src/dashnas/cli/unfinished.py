@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from dashnas.budget import MANY_TRIALS
+from dashnas.budget import random_races
 from dashnas.cli.print_out import plain_table
 from dashnas.cli.result_tables import RACERS, architecture_table, count
 from dashnas.config import Schedule
@@ -59,7 +59,7 @@ def _progress_table(run: Path, schedule: Schedule, trials: int, settings: Mappin
             return table
     race = settings["tune"]["race"]
     # Each recipe, and each network beside the first one under the same recipe.
-    racing = schedule.tune_trials + (2 if schedule.tune_trials >= MANY_TRIALS else 1) if race else schedule.tune_trials
+    racing = schedule.tune_trials + (2 if random_races(schedule.tune_trials) else 1) if race else schedule.tune_trials
     table.add_row("race and recipes" if race else "tune", str(trials), count(racing, "training"))
     if not race:
         row("backbone for validation", "tune-backbone", schedule.tune_epochs)
