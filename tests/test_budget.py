@@ -17,6 +17,7 @@ from dashnas.budget import (
     RESERVE,
     SEARCH_SHARE,
     EpochCosts,
+    backbone_epochs,
     full_trials,
     parse_seconds,
     plan,
@@ -63,6 +64,7 @@ TUNE, RACE = TuneConfig(), TuneConfig(race=True)
 SECONDS = st.floats(1e-3, 1e3)
 COSTS = st.builds(
     EpochCosts,
+    backbone_epochs,
     search=st.just(0.0) | SECONDS,
     derived=SECONDS,
     backbone=SECONDS,
@@ -76,7 +78,9 @@ def cost(schedule: Schedule, costs: EpochCosts, tune: TuneConfig = TUNE) -> floa
     """By the plan's own reckoning."""
     if tune.race and costs.search and not schedule.search_epochs:  # the untouched backbone alone
         return schedule.retrain_epochs * costs.retrain_share * costs.backbone
-    tuning = full_trials(schedule.tune_trials, tune) * costs.derived + costs.backbone
+    tuning = full_trials(schedule.tune_trials, tune) * costs.derived
+    # In a race the untouched backbone gets the time of a trial.
+    tuning += max(costs.derived, costs.backbone) if tune.race else costs.backbone
     tuning += costs.derived if tune.race and schedule.tune_trials >= MANY_TRIALS else 0
     final = costs.retrain_share * (costs.derived + costs.beside)
     return schedule.search_epochs * costs.search + schedule.tune_epochs * tuning + schedule.retrain_epochs * final
@@ -105,11 +109,23 @@ def test_before_a_race_the_search_has_no_more_than_its_share_and_the_training_en
         assert schedule.retrain_epochs >= FEWEST_EPOCHS
 
 
-@pytest.mark.parametrize(("budget", "searched", "trained"), [(40, 0, 35), (100, 5, 19), (200, 11, 37)])
+@pytest.mark.parametrize(("budget", "searched", "trained"), [(40, 0, 35), (100, 5, 16), (200, 11, 32)])
 def test_a_budget_too_short_for_a_race_is_the_untouched_backbone_s_alone(budget, searched, trained):
     costs = EpochCosts(search=4.0, derived=2.0, backbone=1.0, retrain_share=1.0)
     schedule = plan(budget, costs, trials=1, enough_epochs=10, tune=RACE)
     assert (schedule.search_epochs, schedule.retrain_epochs) == (searched, trained)
+
+
+@pytest.mark.parametrize(
+    ("derived", "epochs"), [(3.0, 30), (1.0, 10), (0.5, 10), (100.0, MAX_EPOCHS // 2)]
+)
+def test_the_untouched_backbone_races_as_long_as_its_rival(derived, epochs):
+    """With no fewer epochs, and no more than half of the most there are in a final training."""
+    costs = EpochCosts(search=0.0, derived=derived, backbone=1.0, retrain_share=1.0)
+    assert backbone_epochs(10, costs) == epochs
+    schedule = plan(1000.0, costs, trials=1, enough_epochs=10, tune=RACE)
+    assert schedule.epochs_of("backbone") == backbone_epochs(schedule.tune_epochs, costs)
+    assert plan(1000.0, costs, trials=1, enough_epochs=10, tune=TUNE).backbone_epochs is None
 
 
 @given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))

@@ -7,7 +7,7 @@ from sklearn import metrics as sk
 
 from dashnas.data.spec import TargetKind
 from dashnas.errors import ConfigError, DataError
-from dashnas.metrics import DEFAULT_METRICS, METRICS, Metric, UndefinedScoreError, get_metric, score
+from dashnas.metrics import DEFAULT_METRICS, METRICS, Metric, UndefinedScoreError, confidence, get_metric, score
 
 N, CLASSES, SPATIAL = 40, 3, (5, 4)
 NOT_FINITE = [np.nan, np.inf, -np.inf]
@@ -313,3 +313,39 @@ class TestInterval:
             draws.clear()
             score(metric, np.zeros((1, values), dtype=np.int8), np.zeros(1))
             assert len(draws) == 1 + expected
+
+
+def test_confidence_is_the_share_of_paired_draws_on_which_predictions_are_better():
+    """Berg-Kirkpatrick et al. 2012, Section 3: here only one sample of ten tells the two apart, by hand 1 - 0.9^10."""
+    targets = np.zeros(10, np.int64)
+    right, wrong = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+    ours, theirs = np.repeat(right, 10, axis=0), np.concatenate([wrong, *[right] * 9])
+    metric = get_metric("error", TargetKind.CLASSES)
+    drawn = 1 - 0.9**10  # else they are alike, which counts half
+    expected = drawn + (1 - drawn) / 2
+    assert confidence(metric, ours, theirs, targets, resamples=4000) == pytest.approx(expected, abs=0.02)
+    assert confidence(metric, theirs, ours, targets, resamples=4000) == pytest.approx(1 - expected, abs=0.02)
+    assert confidence(metric, ours, ours, targets) == 0.5
+
+
+def test_confidence_follows_the_metric_s_direction_and_leaves_masked_positions_out():
+    generator = np.random.default_rng(0)
+    targets = generator.normal(size=(40, 1, 6))
+    near, far = targets + 0.1 * generator.normal(size=targets.shape), targets + generator.normal(size=targets.shape)
+    for name in ("rmse", "r2"):
+        metric = get_metric(name, TargetKind.DENSE_REGRESSION)
+        assert confidence(metric, near, far, targets) == 1.0
+        assert confidence(metric, far, near, targets) == 0.0
+    mask = np.zeros((40, 6), bool)
+    mask[:, 0] = True
+    near[:, :, 1:] += 100
+    assert confidence(metric, near, far, targets, mask) == 1.0
+
+
+def test_confidence_leaves_out_draws_on_which_the_metric_is_undefined():
+    """One positive of three: where it is not drawn, or alone, there is no AUROC."""
+    targets = np.array([[1.0], [0.0], [0.0]])
+    metric = get_metric("auroc", TargetKind.MULTI_LABEL)
+    ours, theirs = np.array([[3.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [2.0]])
+    assert confidence(metric, ours, theirs, targets) == 1.0
+    assert confidence(metric, ours, theirs, np.zeros((3, 1))) == 0.5

@@ -218,11 +218,17 @@ RACE = {"race": True, "tune_trials": 1}
 
 @pytest.fixture
 def told(monkeypatch):
-    """Lets a race end as it is told: the validation score of each trial in turn."""
+    """Lets a race end as it is told: the validation score of each trial in turn; what is lower is surely better."""
 
     def tell(**scores):
-        order = iter(scores.values())
-        monkeypatch.setattr(tune, "validate", lambda *_, **__: next(order))
+        order, given = iter(scores.values()), []
+
+        def value_of(*_):
+            given.append(next(order))
+            return given[-1]
+
+        monkeypatch.setattr(tune, "value_of", value_of)
+        monkeypatch.setattr(tune, "confidence_of", lambda *_: float(given[-1] < min(given[:-1])))
 
     return tell
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -42,6 +43,11 @@ def network(recipe: Recipe) -> nn.Module:
     return Network(recipe)
 
 
+def two_networks(name: str, recipe: Recipe) -> nn.Module:
+    torch.manual_seed(3 if name == "backbone" else 4)
+    return Network(recipe)
+
+
 def study(
     data,
     tuner=Tuner.HALVING,
@@ -53,9 +59,14 @@ def study(
     recipe=None,
     race=("derived",),
     small_grid=False,
+    backbone_epochs=None,
+    make=lambda name, recipe: network(recipe),
 ):
+    schedule = Schedule(
+        search_epochs=1, tune_trials=trials, tune_epochs=epochs, retrain_epochs=1, backbone_epochs=backbone_epochs
+    )
     return Tuning(
-        lambda name, recipe: network(recipe),
+        make,
         race,
         data.train,
         data.validation,
@@ -63,7 +74,7 @@ def study(
         get_metric(metric, data.spec.target_kind),
         TuneConfig(tuner=tuner, small_grid=small_grid),
         RetrainConfig(),
-        schedule=Schedule(search_epochs=1, tune_trials=trials, tune_epochs=epochs, retrain_epochs=1),
+        schedule=schedule,
         recipe=recipe or Recipe(),
         batch_size=16,
         seed=seed,
@@ -71,9 +82,12 @@ def study(
 
 
 class Told:
-    """Trials that are told their scores instead of being trained, by the number of the trial and the epochs."""
+    """Trials that are told their scores instead of being trained, by the number of the trial and the epochs.
 
-    def __init__(self, monkeypatch, scores, diverge=()):
+    `sure` has, by the number of a trial, how sure it is in a race that it is better than the best before it; else 0.
+    """
+
+    def __init__(self, monkeypatch, scores, diverge=(), sure=None):
         self.names: list[str] = []
         numbers = iter(range(10_000))
         current = {}
@@ -87,7 +101,8 @@ class Told:
 
         tune_module_train = self._no_training
         monkeypatch.setattr(tune_module, "train", train)
-        monkeypatch.setattr(tune_module, "validate", lambda *_, **__: scores(current["trial"], current["epoch"]))
+        monkeypatch.setattr(tune_module, "value_of", lambda *_: scores(current["trial"], current["epoch"]))
+        monkeypatch.setattr(tune_module, "confidence_of", lambda *_: (sure or {}).get(current["trial"], 0.0))
         self._current = current
 
     def _no_training(self, phase, session):
@@ -217,32 +232,95 @@ def test_the_given_recipe_is_tried_first_and_others_are_drawn_by_the_seed(data, 
 
 
 RACE = ("backbone", "derived")
+"""Networks that race."""
 
 
 def test_networks_race_under_the_given_recipe_and_others_are_for_the_best_of_them(data, tmp_path, monkeypatch):
-    Told(monkeypatch, lambda trial, epoch: [0.5, 0.4, 0.6, 0.3][trial])
+    Told(monkeypatch, lambda trial, epoch: [0.5, 0.4, 0.6, 0.3][trial], sure={1: 1.0})
     given = Recipe(learning_rate=0.7)
     trials, _ = run(study(data, trials=3, recipe=given, race=RACE), tmp_path)
     assert [t.network for t in trials] == ["backbone", "derived", "derived", "derived"]
     assert [t.recipe == given for t in trials] == [True, True, False, False]
 
 
-@pytest.mark.parametrize(
-    ("scores", "better"), [((0.4, 0.4), "backbone"), ((0.3, 0.4), "backbone"), ((0.4, 0.3), "derived")]
-)
-def test_it_takes_evidence_to_move_away_from_the_first(scores, better, data, tmp_path, monkeypatch):
-    Told(monkeypatch, lambda trial, epoch: [*scores, 0.5][trial])
+@pytest.mark.parametrize(("sure", "better"), [(0.0, "backbone"), (0.89, "backbone"), (0.9, "derived"), (1.0, "derived")])
+def test_it_takes_evidence_to_move_away_from_the_first(sure, better, data, tmp_path, monkeypatch):
+    """However much better the score is."""
+    Told(monkeypatch, lambda trial, epoch: [0.4, 0.1, 0.05][trial], sure={1: sure})
     tuning = study(data, trials=2, race=RACE)
     trials, _ = run(tuning, tmp_path)
     assert tuning.best(trials).network == trials[2].network == better
+    assert [trial.confidence for trial in trials] == [None, sure, 0.0]
+
+
+def test_it_takes_evidence_to_move_away_from_the_given_recipe(data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: [0.5, 0.5, 0.2, 0.1][trial], sure={2: 0.8, 3: 0.95})
+    tuning = study(data, trials=3, race=RACE)
+    trials, _ = run(tuning, tmp_path)
+    assert tuning.best(trials) is trials[3]
+
+
+def test_what_is_weighed_are_the_predictions_of_both_on_the_validation_part(data, tmp_path, monkeypatch):
+    """Of the trial as it was trained, and of the best before it with the weights that it has kept."""
+    compared = []
+    weigh = tune_module.confidence_of
+
+    def spied(metric, ours, theirs, part):
+        compared.append((ours, theirs, part, weigh(metric, ours, theirs, part)))
+        return 1.0
+
+    monkeypatch.setattr(tune_module, "confidence_of", spied)
+    trials, _ = run(study(data, trials=2, epochs=3, race=RACE, make=two_networks), tmp_path)
+    (first, beaten, part, confidence), (second, leader, _, _) = compared
+    assert part is data.validation
+    np.testing.assert_array_equal(first, leader)  # the second network, as it was when it won
+    for predictions, score in ((beaten, trials[0].score), (first, trials[1].score), (second, trials[2].score)):
+        assert np.mean(predictions.argmax(axis=1) != part.targets()) == pytest.approx(score)
+    assert 0 <= confidence <= 1
+
+
+@pytest.mark.parametrize("sure", [0.0, 1.0])
+def test_the_run_keeps_the_weights_of_the_first_trial_of_each_network_and_of_what_beats_it(
+    sure, data, tmp_path, monkeypatch
+):
+    Told(monkeypatch, lambda trial, epoch: 0.5, sure={1: 0.0, 2: sure})
+    run(study(data, trials=2, race=RACE), tmp_path)
+    kept = {p.stem: torch.load(p, weights_only=True)["trial"] for p in (tmp_path / "checkpoints").glob("tuned-*.pt")}
+    assert kept == {"tuned-backbone": 2 if sure else 0, "tuned-derived": 1}
+
+
+def test_a_trial_that_was_weighed_before_the_process_was_stopped_is_not_weighed_against_itself(
+    data, tmp_path, monkeypatch
+):
+    Told(monkeypatch, lambda trial, epoch: 0.5, sure={2: 0.93})
+
+    done = run_until_killed(study(data, trials=2, race=RACE), tmp_path, 2)
+    Told(monkeypatch, lambda trial, epoch: 0.5, sure={0: 0.5})
+    trials, _ = run(study(data, trials=2, race=RACE), tmp_path, done)
+    assert trials[2].confidence == 0.93
+
+
+def test_the_untouched_backbone_races_for_epochs_of_its_own(data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: [0.5, 0.5, 0.6][trial])
+    trials, _ = run(study(data, trials=2, race=RACE, backbone_epochs=30), tmp_path)
+    assert [(t.network, t.epochs) for t in trials] == [("backbone", 30), ("derived", 18), ("backbone", 3)]
+    assert sorted(trials[0].rungs) == [3, 10, 30]
 
 
 def test_a_race_is_run_to_its_end_by_all(data, tmp_path, monkeypatch):
     """A network that is behind at each early rung may be ahead in the end; a recipe is stopped there."""
     slow = {2: 0.9, 6: 0.8, 18: 0.1}
-    Told(monkeypatch, lambda trial, epoch: 0.5 if trial == 0 else slow[epoch])
+    Told(monkeypatch, lambda trial, epoch: 0.5 if trial == 0 else slow[epoch] + trial / 100, sure={1: 1.0})
     trials, _ = run(study(data, trials=2, race=RACE), tmp_path)
     assert [(t.state, t.epochs) for t in trials] == [("complete", 18), ("complete", 18), ("pruned", 2)]
+
+
+def test_recipes_are_stopped_by_those_of_the_same_network_alone(data, tmp_path, monkeypatch):
+    """Here the searched network, which goes on, is worse at the first rung than the one that it beats in the end."""
+    rung = [{2: 0.1, 6: 0.1, 18: 0.5}, {2: 0.9, 6: 0.9, 18: 0.2}, {2: 0.8, 6: 0.8, 18: 0.1}]
+    Told(monkeypatch, lambda trial, epoch: rung[trial][epoch], sure={1: 1.0})
+    trials, _ = run(study(data, trials=2, race=RACE), tmp_path)
+    assert [t.state for t in trials] == ["complete"] * 3
 
 
 def test_a_network_that_diverges_has_lost_the_race(data, tmp_path, monkeypatch):
@@ -255,9 +333,24 @@ def test_a_network_that_diverges_has_lost_the_race(data, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("finished", range(4))
 def test_a_race_goes_on_from_its_file_as_if_it_had_not_been_stopped(finished, data, tmp_path):
-    trials, saved = run(study(data, trials=3, epochs=6, race=RACE), tmp_path / "a")
-    done = [trial_from_json(t) for t in json.loads(saved[finished])]
-    assert numbers(run(study(data, trials=3, epochs=6, race=RACE), tmp_path / "b", done)[0]) == numbers(trials)
+    race = {"trials": 3, "epochs": 6, "race": RACE, "make": two_networks}
+    trials, _ = run(study(data, **race), tmp_path / "a")
+    done = run_until_killed(study(data, **race), tmp_path / "b", finished)
+    assert numbers(run(study(data, **race), tmp_path / "b", done)[0]) == numbers(trials)
+
+
+def run_until_killed(tuning, folder, finished):
+    """The trials that a process has left which was killed when this many of them were saved."""
+    saved = []
+
+    def save(trials):
+        if len(trials) > finished:
+            raise KeyboardInterrupt
+        saved.append(json.dumps([trial_to_json(t) for t in trials]))
+
+    with session(folder) as there, pytest.raises(KeyboardInterrupt):
+        tuning.run([], there, save)
+    return [trial_from_json(t) for t in json.loads(saved[-1])] if saved else []
 
 
 @pytest.mark.parametrize(("metric", "best"), [("error", 2), ("macro_f1", 0)])

@@ -70,8 +70,8 @@ def time_steps(phase: Phase, device: torch.device, *, micro_batch: int | None = 
 def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig) -> Schedule:
     """The longest schedule that fits a budget.
 
-    Search and each trial of the tuning get half as many epochs as the final training; before a race the search gets no
-    more than its share of the budget. A short budget gives up trials first, then search and race together. What does
+    Search and each trial of the tuning get half as many epochs as the final training, but the untouched backbone in a
+    race as much time as a trial; before a race the search gets no more than its share of the budget. A short budget gives up trials first, then search and race together. What does
     not fit even so is the shortest schedule there is: a run always ends with a trained model.
 
     Args:
@@ -100,7 +100,13 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
         tune_trials=num_trials,
         tune_epochs=half,
         retrain_epochs=epochs,
+        backbone_epochs=backbone_epochs(half, costs) if tune.race else None,
     )
+
+
+def backbone_epochs(rival_epochs: int, costs: EpochCosts) -> int:
+    """Epochs of the untouched backbone in a race, which take as long as those of its rival and are no fewer."""
+    return max(min(int(rival_epochs * costs.derived / costs.backbone), MAX_EPOCHS // 2), rival_epochs)
 
 
 def untouched_alone(usable: float, costs: EpochCosts) -> int:
@@ -137,9 +143,14 @@ def random_races(trials: int) -> bool:
 
 
 def tuning_seconds(trials: int, costs: EpochCosts, tune: TuneConfig) -> float:
-    """What an epoch of the tuning costs: all trials, the untouched backbone, and a random architecture if it races."""
-    randomly = costs.derived if tune.race and random_races(trials) else 0.0
-    return full_trials(trials, tune) * costs.derived + tune.subsample * (costs.backbone + randomly)
+    """What an epoch of the tuning costs: all trials, the untouched backbone, and a random architecture if it races.
+
+    In a race the untouched backbone gets as much time as the searched network.
+    """
+    beside = costs.backbone
+    if tune.race:
+        beside = max(costs.derived, costs.backbone) + (costs.derived if random_races(trials) else 0.0)
+    return full_trials(trials, tune) * costs.derived + tune.subsample * beside
 
 
 def full_trials(trials: int, tune: TuneConfig) -> float:

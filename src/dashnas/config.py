@@ -196,14 +196,22 @@ class Schedule:
     """Epochs of the final training."""
     width: int | None = None
     """Channels of the backbone's first stage, where a budget chose them."""
+    backbone_epochs: int | None = None
+    """Epochs of the untouched backbone in the race, where a budget gives it as much time as its rivals; None is
+    `tune_epochs`."""
 
     def __post_init__(self) -> None:
         _require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
         _require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
         for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
             _require_count(name, getattr(self, name))
-        if self.width is not None:
-            _require_count("width", self.width)
+        for name in ("width", "backbone_epochs"):
+            if (value := getattr(self, name)) is not None:
+                _require_count(name, value)
+
+    def epochs_of(self, network: str) -> int:
+        """Epochs of one of the networks that race, by its name."""
+        return self.backbone_epochs or self.tune_epochs if network == "backbone" else self.tune_epochs
 
 
 @dataclass(frozen=True, kw_only=True)

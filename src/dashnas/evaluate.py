@@ -12,7 +12,7 @@ from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
 from dashnas.lengths import network_outputs
-from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, score
+from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, confidence, score
 from dashnas.protocol_metrics import pooled
 
 
@@ -57,6 +57,12 @@ def validate(network: nn.Module, part: Part, metric: Metric, *, batch_size: int,
 def value_of(metric: Metric, predictions: np.ndarray, part: Part) -> float:
     """The metric's value of predictions for a part, without an interval."""
     return metric.compute(*_answers(metric, predictions, part))
+
+
+def confidence_of(metric: Metric, predictions: np.ndarray, rival: np.ndarray, part: Part) -> float:
+    """How sure it is that predictions for a part are better than a rival's; see `dashnas.metrics.confidence`."""
+    ours, theirs = (_answers(metric, answers, part) for answers in (predictions, rival))
+    return confidence(metric, ours.predictions, theirs.predictions, ours.targets, ours.mask)
 
 
 def refuse_undefined(metric: Metric, part: Part) -> None:

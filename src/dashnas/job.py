@@ -16,7 +16,7 @@ from dashnas.budget import RESERVE, EpochCosts, Planner, most_epochs, plan, rand
 from dashnas.config import FitConfig, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
-from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, RunError, is_out_of_memory
+from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
 from dashnas.evaluate import refuse_undefined
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import Loss, class_weights, make_loss
@@ -34,7 +34,7 @@ from dashnas.search import make_supernet, plan_layers, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.training import DivergedError, Phase, Session, steps_per_epoch
-from dashnas.tune import Tuning, grid, tuned_weights
+from dashnas.tune import Tuning, grid, load_tuned_weights
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
@@ -446,19 +446,7 @@ class Job:
         """
         network = self.network(architecture, recipe.dropout)
         if tuned is not None:
-            weights = self.session.run.load_checkpoint(tuned_weights(tuned))
-            if weights is None:
-                raise RunError(
-                    f"checkpoints/{tuned_weights(tuned)}.pt is missing in {self.session.run.folder}, the weights that "
-                    "the final training goes on from; delete tune.json and winner.json too, and the race is repeated"
-                )
-            try:
-                network.load_state_dict(weights["network"])
-            except (KeyError, TypeError, RuntimeError) as error:
-                raise RunError(
-                    f"checkpoints/{tuned_weights(tuned)}.pt does not fit the rest of the run; delete it, tune.json and "
-                    "winner.json, and the race is repeated"
-                ) from error
+            load_tuned_weights(self.session.run, tuned, network)
         try:
             seconds = retrain(
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,

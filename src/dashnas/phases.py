@@ -39,6 +39,8 @@ class Tuned(NamedTuple):
     training diverged."""
     best_score: float | None = None
     """Of the best trial, on the validation part."""
+    confidence: dict[str, float | None] = {}
+    """By network that raced: how sure it was that it is better than the best one before it."""
 
     @property
     def is_race(self) -> bool:
@@ -116,10 +118,11 @@ def tune(job: Job, found: Searched) -> Tuned:
             raise ValueError("it names another network or recipe than tune.json has as the best")
     raced = trials[: len(entrants)] if is_race else [best]
     scores = {trial.network: trial.score for trial in raced}
+    confidence = {trial.network: trial.confidence for trial in raced}
     if is_race:
-        job.session.reporter.message(_describe_race(best.network, scores, job.metric.name))
+        job.session.reporter.message(_describe_race(best.network, raced, job.metric.name))
     job.session.reporter.message(f"recipe: {_describe_recipe(best.recipe)}")
-    return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores, best.score)
+    return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores, best.score, confidence)
 
 
 def _decide(job: Job, found: Searched, trials: list[Trial], best: Trial, *, is_race: bool) -> dict[str, Any]:
@@ -139,12 +142,18 @@ def _decide(job: Job, found: Searched, trials: list[Trial], best: Trial, *, is_r
     return {"network": best.network, "recipe": asdict(best.recipe), "schedule": asdict(schedule)}
 
 
-def _describe_race(winner: str, scores: dict[str, float | None], metric: str) -> str:
+def _describe_race(winner: str, raced: list[Trial], metric: str) -> str:
     title = {**NETWORKS, "random": "a random architecture"}
-    told = ", ".join(
-        f"{title[name]} {'diverged' if score is None else f'{score:.4g}'}" for name, score in scores.items()
+
+    def told(trial: Trial) -> str:
+        score = "diverged" if trial.score is None else f"{trial.score:.4g}"
+        sure = "" if trial.confidence is None else f" (better with {trial.confidence:.0%} confidence)"
+        return f"{title[trial.network]} {score}{sure}"
+
+    return (
+        f"race by {metric} on the validation part: {', '.join(told(trial) for trial in raced)}; "
+        f"{title[winner]} goes on"
     )
-    return f"race by {metric} on the validation part: {told}; {title[winner]} goes on"
 
 
 def _describe_training(schedule: Schedule) -> str:

@@ -194,6 +194,7 @@ def _run_phases(job: Job) -> None:
             "architecture": None if architecture is None else architecture.to_json(),
             "network": tuned.network,
             "race": tuned.scores if tuned.is_race else None,
+            "race_confidence": tuned.confidence if tuned.is_race else None,
             "backbone": {
                 "name": job.config.backbone,
                 "width": job.config.width,

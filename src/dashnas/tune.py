@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
@@ -13,12 +14,13 @@ from torch import nn
 
 from dashnas.config import Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.data.parts import Part
-from dashnas.errors import DashnasError
-from dashnas.evaluate import validate
+from dashnas.errors import DashnasError, RunError
+from dashnas.evaluate import confidence_of, predict_part, value_of
 from dashnas.losses import Loss
 from dashnas.metrics import Metric
 from dashnas.microbatch import shared_micro_batch
 from dashnas.retrain import retrain_phase
+from dashnas.runs import Run
 from dashnas.seeding import derive_seed
 from dashnas.training import DivergedError, Phase, Session, train
 
@@ -29,6 +31,10 @@ HALVING_SPACE: dict[str, BaseDistribution] = {
     "dropout": CategoricalDistribution((0.0, 0.05, 0.2)),
 }
 """Where successive halving draws recipes from."""
+
+EVIDENCE = 0.9
+"""How sure it must be, by the paired bootstrap on the validation part, that a trial after the first is better than the
+best one before it. A difference of a few samples is none (docs/search-quality.md)."""
 
 SMALLEST_RATE = 1e-5
 """Where every recipe diverges, the first one is tried with ever lower learning rates, down to this."""
@@ -68,20 +74,24 @@ class Trial:
     """What the pruner has to remember of it."""
     network: str
     """Which one was trained: `derived`, `backbone` or `random`."""
+    confidence: float | None = None
+    """In a race: how sure it is that it is better than the best trial before it. None where there was none, or no
+    race."""
 
 
 class Tuning:
     """A study over recipes, and a race of networks, that can be stopped after any step and go on in another process.
 
     Each network that races is trained to the end under the given recipe; all other recipes are tried on the best of
-    them. After a race, the run has the weights of each network's best trial, for whatever goes on from there.
+    them. It takes evidence to move away from the first network and the given recipe. After a race, the run has the
+    weights of each network's best trial, for whatever goes on from there.
 
     Optuna keeps the study in memory; what survives is `tune.json` in the run, from which it is built again.
 
     Args:
         make_network: a fresh network, by its name, for a recipe (its dropout is built in), always with the same
             weights.
-        networks: names of those that race; of two that score alike, the first is the better.
+        networks: names of those that race, the first being the one to beat.
         train_part: what trials are trained on.
         validation: what they are scored on.
         loss: what their weights descend.
@@ -118,14 +128,14 @@ class Tuning:
         self._metric = metric
         self._config = config
         self._training = training
-        self._epochs = schedule.tune_epochs
+        self._schedule = schedule
+        self._is_race = len(networks) > 1
         is_grid = config.tuner is Tuner.GRID
         recipes = grid(config)[: schedule.tune_trials] if is_grid else [recipe]
         self._recipes = [recipe] * (len(networks) - 1) + recipes
         self._num_trials = len(self._recipes) if is_grid else len(networks) - 1 + schedule.tune_trials
         self._batch_size = batch_size
         self._seed = seed
-        self._rungs = _rungs(self._epochs, config.reduction)
         self._base = recipe
 
     def run(self, done: list[Trial], session: Session, save: Callable[[list[Trial]], None]) -> list[Trial]:
@@ -166,8 +176,11 @@ class Tuning:
         session.run.forget_checkpoint(f"tune-{number}")
 
     def best(self, trials: list[Trial]) -> Trial:
-        """The complete trial with the best score, the first of several."""
+        """The complete trial with the best score, the first of several; in a race, the last one with `EVIDENCE`."""
         complete = [t for t in trials if t.state == "complete" and t.score is not None]
+        if self._is_race:
+            better = [t for t in complete[1:] if t.confidence is not None and t.confidence >= EVIDENCE]
+            return better[-1] if better else complete[0]
         pick = max if self._metric.higher_is_better else min
         return pick(complete, key=lambda trial: trial.score)  # type: ignore[arg-type, return-value]
 
@@ -188,7 +201,7 @@ class Tuning:
         """
 
         def score_at_end(epoch: int) -> dict[str, Any]:
-            return self._scored(phase, session) if epoch + 1 == self._epochs else {}
+            return self._scored(phase, session) if epoch + 1 == phase.epochs else {}
 
         phase = self._phase(name, network_name, network, recipe, score_at_end)
         try:
@@ -198,7 +211,8 @@ class Tuning:
         return progress.history[-1]["score"], progress.seconds
 
     def _try(self, number: int, trials: list[Trial], session: Session, given: Recipe | None = None) -> Trial:
-        study = self._study(number, trials)
+        network_name = self._network_of(number, trials)
+        study = self._study(number, [trial for trial in trials if trial.network == network_name], network_name)
         if given is None and number < len(self._recipes):
             given = self._recipes[number]
         if given is not None:
@@ -208,7 +222,6 @@ class Tuning:
             asked = study.ask(HALVING_SPACE)
             recipe = replace(self._base, **asked.params)
         name = f"tune-{number}"
-        network_name = self._network_of(number, trials)
         network = self._make_network(network_name, recipe)
         rungs: dict[int, float] = {}
 
@@ -218,10 +231,10 @@ class Tuning:
             is_weak = asked.should_prune()  # is asked at every rung, where it takes note of the score
             # Those that race all go to the end: a network that learns slowly at first may be the better one.
             may_stop = self._config.tuner is Tuner.HALVING and number >= len(self._networks)
-            return is_weak and may_stop and epoch + 1 < self._epochs
+            return is_weak and may_stop and epoch + 1 < phase.epochs
 
         def after_epoch(epoch: int) -> dict[str, Any]:
-            if epoch + 1 not in self._rungs:
+            if epoch + 1 not in self._rungs(network_name):
                 return {}
             scored = self._scored(phase, session)
             stop = judge(epoch, scored["score"])
@@ -237,14 +250,45 @@ class Tuning:
             progress = train(phase, session)
         except DivergedError:
             return Trial(recipe, None, 0, "diverged", 0.0, {}, {}, network_name)
-        state = "complete" if progress.epoch == self._epochs else "pruned"
+        state = "complete" if progress.epoch == phase.epochs else "pruned"
         attributes = dict(study.get_trials(deepcopy=False)[asked.number].system_attrs)
-        score = rungs[progress.epoch]
-        trial = Trial(recipe, score, progress.epoch, state, progress.seconds, rungs, attributes, network_name)
-        alike = [t for t in [*trials, trial] if t.network == network_name]
-        if len(self._networks) > 1 and state == "complete" and self.best(alike) is trial:
-            session.run.save_checkpoint(tuned_weights(network_name), {"network": network.state_dict()})
-        return trial
+        confidence = None
+        if self._is_race and state == "complete":
+            confidence = self._keep_if_better(number, network_name, network, trials, session)
+        return Trial(
+            recipe,
+            rungs[progress.epoch],
+            progress.epoch,
+            state,
+            progress.seconds,
+            rungs,
+            attributes,
+            network_name,
+            confidence,
+        )
+
+    def _keep_if_better(
+        self, number: int, name: str, network: nn.Module, trials: list[Trial], session: Session
+    ) -> float | None:
+        """How sure it is that a trial is better than the best before it; its weights are kept where they count.
+
+        Those of the first trial of each network are kept, and of each one that has the evidence to go on.
+        """
+        kept = session.run.load_checkpoint(tuned_weights(name))
+        if kept is not None and kept.get("trial") == number:
+            return kept["confidence"]  # type: ignore[no-any-return]  # decided before the process was stopped
+        confidence = None
+        if any(trial.state == "complete" for trial in trials):
+            best = self.best(trials)
+            rival = self._make_network(best.network, best.recipe)
+            load_tuned_weights(session.run, best.network, rival)
+            ours, theirs = self._predict(network, name, session), self._predict(rival, best.network, session)
+            confidence = confidence_of(self._metric, ours, theirs, self._validation)
+        is_first = not any(trial.network == name and trial.state == "complete" for trial in trials)
+        if is_first or (confidence is not None and confidence >= EVIDENCE):
+            state = {"network": network.state_dict(), "trial": number, "confidence": confidence}
+            session.run.save_checkpoint(tuned_weights(name), state)
+        return confidence
 
     def _network_of(self, number: int, trials: list[Trial]) -> str:
         """The one that a trial is for: those that race one after the other, then the best of them."""
@@ -268,7 +312,7 @@ class Tuning:
             self._loss,
             recipe,
             self._training,
-            epochs=self._epochs,
+            epochs=self._schedule.epochs_of(network_name),
             batch_size=self._batch_size,
             seed=derive_seed(self._seed, "tune"),
             network_name=network_name,
@@ -277,19 +321,26 @@ class Tuning:
         )
 
     def _scored(self, phase: Phase, session: Session) -> dict[str, Any]:
-        at_once = shared_micro_batch(session.run, phase.network_name, self._batch_size)
-        score = validate(phase.model, self._validation, self._metric, batch_size=at_once, device=session.device)
+        score = value_of(self._metric, self._predict(phase.model, phase.network_name, session), self._validation)
         if not math.isfinite(score):
             raise DivergedError(f"the {self._metric.name} on the validation part became {score}")
         return {"score": score, "metric": self._metric.name}
 
+    def _predict(self, network: nn.Module, name: str, session: Session) -> np.ndarray:
+        at_once = shared_micro_batch(session.run, micro_batch_name(name), self._batch_size)
+        return predict_part(network, self._validation, at_once, session.device)
+
+    def _rungs(self, network: str) -> list[int]:
+        return _rungs(self._schedule.epochs_of(network), self._config.reduction)
+
     def _best_score(self, scores: list[float]) -> float:
         return max(scores) if self._metric.higher_is_better else min(scores)
 
-    def _study(self, number: int, trials: list[Trial]) -> optuna.Study:
+    def _study(self, number: int, trials: list[Trial], network: str) -> optuna.Study:
+        """What is known of a network's trials."""
         sampler = optuna.samplers.RandomSampler(seed=derive_seed(self._seed, "recipe", number) % 2**32)
         pruner = optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=self._rungs[0], reduction_factor=self._config.reduction
+            min_resource=self._rungs(network)[0], reduction_factor=self._config.reduction
         )
         direction = StudyDirection.MAXIMIZE if self._metric.higher_is_better else StudyDirection.MINIMIZE
         with _quiet_optuna():
@@ -319,6 +370,27 @@ class Tuning:
 def tuned_weights(network: str) -> str:
     """Name of the checkpoint with the weights of a network's best trial, under "network"."""
     return f"tuned-{network}"
+
+
+def load_tuned_weights(run: Run, name: str, network: nn.Module) -> None:
+    """Give a network the weights that the one of this name has from the race.
+
+    Raises:
+        RunError: they are gone, or of something else.
+    """
+    file = f"checkpoints/{tuned_weights(name)}.pt"
+    weights = run.load_checkpoint(tuned_weights(name))
+    if weights is None:
+        raise RunError(
+            f"{file} is missing in {run.folder}, the weights that the race left; delete tune.json and winner.json too, "
+            "and the race is repeated"
+        )
+    try:
+        network.load_state_dict(weights["network"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise RunError(
+            f"{file} does not fit the rest of the run; delete it, tune.json and winner.json, and the race is repeated"
+        ) from error
 
 
 def micro_batch_name(network: str) -> str:
