@@ -72,7 +72,7 @@ def study(
         data.validation,
         make_loss(data.spec, data.normaliser, metric_name=metric),
         get_metric(metric, data.spec.target_kind),
-        TuneConfig(tuner=tuner, small_grid=small_grid),
+        TuneConfig(tuner=tuner, small_grid=small_grid, race=len(race) > 1),
         RetrainConfig(),
         schedule=schedule,
         recipe=recipe or Recipe(),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,9 +23,15 @@ MAX_EPOCHS = 200
 SEARCH_SHARE = 0.25
 """Most of a budget that goes into a search which is followed by a race."""
 
-FEWEST_EPOCHS = 10
+FEWEST_EPOCHS = 7
 """Of the final training. A budget that does not leave so many beside search and race goes to the untouched backbone as
 a whole: what is trained so briefly gains more from further epochs than from other kernels (docs/search-quality.md)."""
+
+TIMING_SECONDS = 3.0
+"""After so much timing of one network no further step of it is timed."""
+
+CHEAPEST_SEARCH = 2.0
+"""Steps of the untouched backbone that a step of a search takes at least."""
 
 MANY_TRIALS = 4
 """Where there is time for so many recipes, a random architecture races beside the searched one."""
@@ -55,7 +61,10 @@ class Planner(Protocol):
 
 
 def time_steps(phase: Phase, device: torch.device, *, micro_batch: int | None = None, repeats: int = 3) -> float:
-    """Train a throw-away network for a few steps, and one more to warm up; the median of their seconds."""
+    """Train a throw-away network for a few steps, and one more to warm up; the median of their seconds.
+
+    Where steps are slow, there are fewer of them, but one at least.
+    """
     phase.model.to(device).train()
     indices = np.arange(min(phase.batch_size, len(phase.part)))
     seconds = []
@@ -64,15 +73,19 @@ def time_steps(phase: Phase, device: torch.device, *, micro_batch: int | None = 
             started = time.perf_counter()
             take_step(phase, indices, device, micro_batch=micro_batch).item()  # item() waits for the device
             seconds.append(time.perf_counter() - started)
+            if len(seconds) > 1 and sum(seconds) > TIMING_SECONDS:
+                break
     return float(np.median(seconds[1:]))
 
 
 def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig) -> Schedule:
     """The longest schedule that fits a budget.
 
-    Search and each trial of the tuning get half as many epochs as the final training, but the untouched backbone in a
-    race as much time as a trial; before a race the search gets no more than its share of the budget. A short budget gives up trials first, then search and race together. What does
-    not fit even so is the shortest schedule there is: a run always ends with a trained model.
+    Search and each trial of the tuning get half as many epochs as the final training. In a race the searched network
+    gets as many as in the final training, which goes on from there, and the untouched backbone as much time; before it
+    the search gets no more than its share of the budget. A short budget gives up trials first, then search and race
+    together: the untouched backbone gets it all, the first quarter as a trial. What does not fit even so is the
+    shortest schedule there is: a run always ends with a trained model.
 
     Args:
         budget_seconds: for everything that is still to come.
@@ -87,21 +100,39 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     final = costs.retrain_share * (costs.derived + costs.beside)
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
         tuning = tuning_seconds(num_trials, costs, tune)
-        epochs = most_epochs(usable, half=tuning, whole=final, search=costs.search, most_searched=most)
+        half, whole = (0.0, final + tuning) if tune.race else (tuning, final)
+        epochs = most_epochs(usable, half=half, whole=whole, search=costs.search, most_searched=most)
         if epochs >= enough_epochs:
             break
     if searches_before_race and (epochs < FEWEST_EPOCHS or most < 1):
-        alone = max(untouched_alone(usable, costs), 1)
-        return Schedule(search_epochs=0, tune_trials=1, tune_epochs=1, retrain_epochs=alone)
+        return _alone(max(untouched_alone(usable, costs), 1))
     epochs = max(epochs, 1)
-    half = math.ceil(epochs / 2)
+    searched = math.ceil(epochs / 2)
+    tuned = epochs if tune.race else searched
     return Schedule(
-        search_epochs=min(half, most) if costs.search else 0,
+        search_epochs=min(searched, most) if costs.search else 0,
         tune_trials=num_trials,
-        tune_epochs=half,
+        tune_epochs=tuned,
         retrain_epochs=epochs,
-        backbone_epochs=backbone_epochs(half, costs) if tune.race else None,
+        backbone_epochs=backbone_epochs(tuned, costs) if tune.race else None,
     )
+
+
+def _alone(epochs: int) -> Schedule:
+    """The schedule of the untouched backbone alone; too few epochs are not divided."""
+    first = epochs // 4 or (1 if epochs >= 3 else 0)
+    return Schedule(
+        search_epochs=0,
+        tune_trials=1,
+        tune_epochs=max(first, 1),
+        retrain_epochs=epochs - first,
+        backbone_epochs=first or None,
+    )
+
+
+def cheapest(backbone: EpochCosts) -> EpochCosts:
+    """What epochs would cost with the cheapest search there is, from what those of the untouched backbone do."""
+    return replace(backbone, search=CHEAPEST_SEARCH * backbone.backbone, derived=backbone.backbone)
 
 
 def backbone_epochs(rival_epochs: int, costs: EpochCosts) -> int:

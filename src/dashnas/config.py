@@ -32,7 +32,7 @@ def _require_positive_or_none(name: str, value: float | None) -> None:
     _require(value is None or value > 0, f"{name} must be positive, or None for none, got {value}")
 
 
-def _read_name(config: Any, name: str, names: type[StrEnum]) -> None:
+def read_name(config: Any, name: str, names: type[StrEnum]) -> None:
     """Make a member of a plain string that a frozen configuration was given."""
     value = getattr(config, name)
     try:
@@ -57,10 +57,21 @@ class LearningRateSchedule:
         _require(0 < self.factor <= 1, f"factor must lie in (0, 1], got {self.factor}")
 
 
+class Optimiser(StrEnum):
+    """How weights descend."""
+
+    SGD = "sgd"
+    """Stochastic gradient descent with Nesterov momentum."""
+    ADAMW = "adamw"
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019); its second moment decays by 0.999."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the weights of a network are trained: stochastic gradient descent with Nesterov momentum."""
+    """How the weights of a network are trained; the defaults are the middle of the paper's grid."""
 
+    optimiser: Optimiser = Optimiser.SGD
+    """How they descend. A plain string does too."""
     learning_rate: float = 0.1
     """Start value."""
     weight_decay: float = 5e-4
@@ -71,10 +82,17 @@ class Recipe:
     """Probability that a value is dropped, where the backbone has dropout."""
 
     def __post_init__(self) -> None:
+        read_name(self, "optimiser", Optimiser)
         _require(0 < self.learning_rate < inf, f"learning_rate must be positive, got {self.learning_rate}")
         _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
         _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
         _require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
+
+    def describe(self) -> str:
+        """In words, for a message or a table."""
+        numbers = {name: value for name, value in asdict(self).items() if name != "optimiser"}
+        told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
+        return ", ".join([self.optimiser, *told])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +150,7 @@ class SearchConfig:
         known = (AUTO, *STRATEGIES)
         _require(self.strategy in known, unknown_name("strategy", self.strategy, known))
         _require(self.plan in PLANS, unknown_name("plan", self.plan, PLANS))
-        _read_name(self, "precision", Precision)
+        read_name(self, "precision", Precision)
 
 
 class Tuner(StrEnum):
@@ -161,7 +179,7 @@ class TuneConfig:
     goes on to the final training, with the weights it has by then."""
 
     def __post_init__(self) -> None:
-        _read_name(self, "tuner", Tuner)
+        read_name(self, "tuner", Tuner)
         _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
         _require(self.reduction >= 2, f"reduction must be at least 2, got {self.reduction}")
 
@@ -179,7 +197,7 @@ class RetrainConfig:
 
     def __post_init__(self) -> None:
         _require_positive_or_none("clip", self.clip)
-        _read_name(self, "precision", Precision)
+        read_name(self, "precision", Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +215,8 @@ class Schedule:
     width: int | None = None
     """Channels of the backbone's first stage, where a budget chose them."""
     backbone_epochs: int | None = None
-    """Epochs of the untouched backbone in the race, where a budget gives it as much time as its rivals; None is
-    `tune_epochs`."""
+    """Epochs of the untouched backbone in the race, where a budget gives it as much time as its rivals, or where there
+    is time for no rival; None is `tune_epochs`, or no trial at all where nothing is searched."""
 
     def __post_init__(self) -> None:
         _require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from dashnas.budget import RESERVE, EpochCosts, Planner, most_epochs, plan, random_races, time_steps
-from dashnas.config import FitConfig, Recipe, Schedule, Tuner
+from dashnas.backbones import GridHead
+from dashnas.budget import RESERVE, EpochCosts, Planner, cheapest, most_epochs, plan, random_races, time_steps
+from dashnas.config import FitConfig, Optimiser, Recipe, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
@@ -25,7 +26,8 @@ from dashnas.metrics import Metric
 from dashnas.microbatch import FEWEST, MICRO_BATCHES, shared_micro_batch
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
-from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
+from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, stock_batch_size, usual_schedule
+from dashnas.probe import HeadProbe, probe_head
 from dashnas.progress import Reporter, Silent
 from dashnas.protocol_metrics import find_metric
 from dashnas.retrain import retrain, retrain_phase
@@ -34,7 +36,7 @@ from dashnas.search import make_supernet, plan_layers, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.training import DivergedError, Phase, Session, steps_per_epoch
-from dashnas.tune import Tuning, grid, load_tuned_weights
+from dashnas.tune import Tuning, grid, load_tuned_weights, micro_batch_name
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
@@ -44,8 +46,8 @@ HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs ne
 """Where not even the smallest micro-batch fits."""
 
 
-IN_TRAINING = 3
-"""Numbers in memory for each weight: itself, its gradient and its momentum."""
+IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4}
+"""Numbers in memory for each weight: itself, its gradient and its one or two moments."""
 
 
 SOME_DROPOUT = 0.05
@@ -246,7 +248,8 @@ class Job:
                     networks[name] = self.network(architecture)
         least, limit = self._limit(free_bytes(self.session.device))
         for name, network in networks.items():
-            size = IN_TRAINING * sum(parameter.nbytes for parameter in network.parameters())
+            optimiser = Optimiser.SGD if name == "search" else self.config.recipe.optimiser
+            size = IN_TRAINING[optimiser] * sum(parameter.nbytes for parameter in network.parameters())
             if size > least:
                 raise NotEnoughMemoryError(
                     f"the weights of {NETWORKS[name]}, their gradients and momentum would take "
@@ -269,7 +272,9 @@ class Job:
             )
         return phases | self._sample_trainings(largest)
 
-    def _sample_trainings(self, architecture: Architecture | None) -> dict[str, Phase]:
+    def _sample_trainings(
+        self, architecture: Architecture | None, names: Collection[str] = ("derived", "backbone")
+    ) -> dict[str, Phase]:
         """Of the networks that are no supernets; they have dropout, as the recipes to try may."""
         config = self.config
         return {
@@ -278,7 +283,7 @@ class Job:
                 config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0,
             )
             for name, chosen in (("derived", architecture), ("backbone", None))
-            if name in self.networks
+            if name in self.networks and name in names
         }  # fmt: skip
 
     def schedule_within(self, budget_seconds: float, plan: Planner = plan) -> Schedule:
@@ -290,7 +295,12 @@ class Job:
         """
         deadline = self.started + budget_seconds
         best: Schedule | None = None
-        for width in (self.config.width,) if self.config.width is not None else WIDTHS:
+        widths = (self.config.width,) if self.config.width is not None else WIDTHS
+        if "search" in self.networks and self.config.tune.race:
+            alone = self._schedule_without_search(deadline, widths[0], plan)
+            if alone is not None:
+                return replace(alone, width=widths[0])
+        for width in widths:
             self.use_width(width)
             try:
                 calibration = self.calibrate()
@@ -307,6 +317,22 @@ class Job:
                 break  # a larger width gets fewer still; timing it would only cost time
         assert best is not None
         return best
+
+    def _schedule_without_search(self, deadline: float, width: int | None, plan: Planner) -> Schedule | None:
+        """The schedule of the untouched backbone alone, where not even the cheapest search would fit; else None.
+
+        A few steps of a supernet can take longer than the whole budget.
+        """
+        self.use_width(width)
+        phases = self._sample_trainings(None, names=("backbone",))
+        needs = self._needs[width] = self._weigh_all(phases, measure=False)
+        costs = cheapest(self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()}))
+        schedule, _ = self._plan_within(deadline - time.monotonic(), costs, plan)
+        return None if schedule.search_epochs else schedule
+
+    def leave_out_search(self) -> None:
+        """Let the run train the untouched backbone alone."""
+        self.networks = {"backbone"}
 
     def schedule_after_search(self, schedule: Schedule, architecture: Architecture, search_seconds: float) -> Schedule:
         """The schedule with what is left of the budget, now that it is known what the chosen network costs.
@@ -325,7 +351,7 @@ class Job:
         return replace(rest, search_epochs=schedule.search_epochs, width=schedule.width)
 
     def schedule_after_race(
-        self, schedule: Schedule, winner: str, epochs: Mapping[str, float], spent: float
+        self, schedule: Schedule, winner: str, epochs: Mapping[str, float], spent: float, *, touched: bool
     ) -> Schedule:
         """The schedule whose final training fills what is left of the budget.
 
@@ -334,10 +360,11 @@ class Job:
             winner: name of the network that is trained in the end.
             epochs: seconds that an epoch of each network took in the race.
             spent: seconds of search and race, which count in full, also where an earlier process has spent them.
+            touched: whether the winner is not the untouched backbone, which is then trained beside it.
         """
         assert self.config.budget_seconds is not None
         left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
-        trained = {winner, "backbone"} if self.beside else {winner}
+        trained = [winner, "backbone"] if self.beside and touched else [winner]
         # A network that diverged in the race has no time of its own.
         seconds = sum(epochs.get(name, epochs[winner]) for name in trained) / self.config.tune.subsample
         whole = len(self.data.development) / len(self.data.train) * seconds
@@ -346,7 +373,7 @@ class Job:
     def _plan_within(self, seconds: float, costs: EpochCosts, plan: Planner) -> tuple[Schedule, bool]:
         """The schedule for some seconds, and whether the training gets enough epochs."""
         steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
-        usual = usual_schedule(steps, len(self.data.train), self.batch_size)
+        usual = usual_schedule(steps, len(self.data.train), stock_batch_size(len(self.data.train)))
         trials = len(grid(self.config.tune)) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
         enough_epochs = usual.retrain_epochs // 2
         schedule = plan(seconds, costs, trials=trials, tune=self.config.tune, enough_epochs=enough_epochs)
@@ -398,8 +425,20 @@ class Job:
                     raise ValueError(f"no strategy {plan[name]!r}")
                 layer.strategy = plan[name]
 
-    def entrants(self, searched: Architecture, schedule: Schedule) -> dict[str, Architecture | None]:
+    def probe(self, network: str, architecture: Architecture | None, recipe: Recipe) -> HeadProbe | None:
+        """Whether a head that keeps positions pays, by the features that a network has learned in the race."""
+        trained = self.network(architecture, recipe.dropout)
+        load_tuned_weights(self.session.run, network, trained)
+        return probe_head(
+            trained, self.data.train, self.data.validation, self.metric,
+            batch_size=shared_micro_batch(self.session.run, micro_batch_name(network), self.batch_size),
+            device=self.session.device, seed=derive_seed(self.config.seed, "probe"),
+        )  # fmt: skip
+
+    def entrants(self, searched: Architecture | None, schedule: Schedule) -> dict[str, Architecture | None]:
         """The networks that may be trained in the end, by name; just one where there is nothing to choose."""
+        if searched is None:
+            return {"backbone": None}
         if not self.config.tune.race:
             return {"derived": searched}
         # The untouched one first: it takes evidence to move away from it.
@@ -429,6 +468,7 @@ class Job:
         attempts: int = ATTEMPTS,
         *,
         tuned: str | None = None,
+        cells: tuple[int, ...] | None = None,
     ) -> Retrained:
         """Train a network on all that is not for the test; where that diverges, a fresh one with a tenth of the rate.
 
@@ -439,6 +479,7 @@ class Job:
             schedule: how long.
             attempts: how often it may diverge.
             tuned: name of the network in the race from whose weights this one goes on; None is a fresh one.
+            cells: of the grid whose positions its head keeps; None is the mean over all.
 
         Raises:
             DivergedError: it diverged at every attempt.
@@ -447,6 +488,9 @@ class Job:
         network = self.network(architecture, recipe.dropout)
         if tuned is not None:
             load_tuned_weights(self.session.run, tuned, network)
+        if cells is not None:
+            with self._seeded("head"):
+                network.head = GridHead.like(network.head, cells)  # type: ignore[arg-type]
         try:
             seconds = retrain(
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,
@@ -459,7 +503,7 @@ class Job:
                 raise
             slower = replace(recipe, learning_rate=recipe.learning_rate / 10)
             self._warn(f"{error}; trying again with {slower.learning_rate:.3g}")
-            return self.retrain(f"{name}-again", architecture, slower, schedule, attempts - 1)
+            return self.retrain(f"{name}-again", architecture, slower, schedule, attempts - 1, cells=cells)
         return Retrained(network, recipe, seconds)
 
     @property

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from dashnas.backbones import BACKBONES, build_backbone
+from dashnas.backbones import BACKBONES, GridHead, build_backbone
 from dashnas.convert import derive
 from dashnas.data import read_inputs
 from dashnas.data.normalise import Normaliser
@@ -37,13 +37,17 @@ class Topology:
     """Channels of its first stage; None is the backbone's own."""
     official: bool = False
     """With the accidents of the authors' code."""
+    cells: tuple[int, ...] | None = None
+    """Of the grid whose positions its head keeps, per spatial axis; None is the mean over all positions."""
 
     def build(self, spec: DataSpec, architecture: Architecture | None = None, *, dropout: float = 0.0) -> nn.Module:
         """A fresh network: the untouched backbone, or the one derived by an architecture."""
         network = build_backbone(self.backbone, spec, width=self.width, dropout=dropout, official=self.official)
-        if architecture is None:
-            return network
-        return derive(network, architecture, initialise=BACKBONES[self.backbone].initialise)
+        if architecture is not None:
+            network = derive(network, architecture, initialise=BACKBONES[self.backbone].initialise)
+        if self.cells is not None:
+            network.head = GridHead.like(network.head, self.cells)  # type: ignore[arg-type]
+        return network
 
     def build_for_search(self, spec: DataSpec) -> nn.Module:
         """A fresh backbone whose convolutions can be searched."""
@@ -77,6 +81,7 @@ class TrainedModel:
                 "backbone": self.topology.backbone,
                 "width": self.topology.width,
                 "official": self.topology.official,
+                "cells": self.topology.cells,
                 "architecture": None if self.architecture is None else self.architecture.to_json(),
                 "data": self.spec.to_json(),
                 "normaliser": self.normaliser.to_json(),
@@ -96,7 +101,13 @@ class TrainedModel:
         with damage_named(folder / "config.json"):
             if content["format"] > FORMAT:
                 raise RunError(f"{folder} was saved by a later dashnas ({content['dashnas']}); upgrade to read it")
-            topology = Topology(backbone=content["backbone"], width=content["width"], official=content["official"])
+            cells = content.get("cells")
+            topology = Topology(
+                backbone=content["backbone"],
+                width=content["width"],
+                official=content["official"],
+                cells=None if cells is None else tuple(map(int, cells)),
+            )
             chosen = content["architecture"]
             architecture = None if chosen is None else Architecture.from_json(chosen)
             spec = DataSpec.from_json(content["data"])

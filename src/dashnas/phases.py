@@ -1,15 +1,17 @@
 """The phases of a job that leave a file in its run: schedule, search and tuning, each read again where it was done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dashnas.config import Recipe, Schedule
 from dashnas.errors import RunError
 from dashnas.job import NETWORKS, Job
+from dashnas.probe import HeadProbe
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
-from dashnas.tune import Trial, trial_from_json, trial_to_json
+from dashnas.tune import EVIDENCE, Trial, trial_from_json, trial_to_json
 
 
 class Searched(NamedTuple):
@@ -39,8 +41,22 @@ class Tuned(NamedTuple):
     training diverged."""
     best_score: float | None = None
     """Of the best trial, on the validation part."""
-    confidence: dict[str, float | None] = {}
+    confidence: Mapping[str, float | None] = MappingProxyType({})
     """By network that raced: how sure it was that it is better than the best one before it."""
+    head: HeadProbe | None = None
+    """What was found of its head; None where nothing was asked."""
+    goes_on: bool = False
+    """Whether the final training goes on from the weights of the trials."""
+
+    @property
+    def cells(self) -> tuple[int, ...] | None:
+        """Of the grid whose positions the head keeps from now on; None leaves it as it is."""
+        return self.head.cells if self.head is not None and self.head.confidence >= EVIDENCE else None
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the untouched backbone is trained in the end."""
+        return self.architecture is None and self.cells is None
 
     @property
     def is_race(self) -> bool:
@@ -49,7 +65,7 @@ class Tuned(NamedTuple):
 
     def weights_of(self, network: str) -> str | None:
         """What `Job.retrain` takes to go on from a network's weights of the race; None where it has none."""
-        return network if self.is_race and self.scores.get(network) is not None else None
+        return network if self.goes_on and self.scores.get(network) is not None else None
 
     @property
     def seconds(self) -> float:
@@ -71,6 +87,8 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
     with damage_named(job.session.run.folder / "schedule.json"):
         schedule = Schedule(**content)
     job.use_width(schedule.width)
+    if schedule.search_epochs == 0 and job.given_architecture is None:
+        job.leave_out_search()
     job.settle_micro_batches()
     width = "" if schedule.width is None else f"width {schedule.width}; "
     job.session.reporter.message(
@@ -100,10 +118,9 @@ def searched(job: Job, schedule: Schedule) -> Searched:
 def tune(job: Job, found: Searched) -> Tuned:
     """Find the network and the recipe for the final training. Under a budget, a race decides how long that is."""
     run, schedule = job.session.run, found.schedule
-    if found.architecture is None:  # no time for it
+    if found.architecture is None and schedule.backbone_epochs is None:  # no time for it
         return Tuned("backbone", None, job.config.recipe, schedule, [], {})
     entrants = job.entrants(found.architecture, schedule)
-    is_race = len(entrants) > 1
     tuning = job.tuning(entrants, schedule)
     with damage_named(run.folder / "tune.json"):
         trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
@@ -111,24 +128,37 @@ def tune(job: Job, found: Searched) -> Tuned:
             raise ValueError(f"unknown networks {sorted(unknown)}")
     trials = tuning.run(trials, job.session, lambda ts: run.write("tune.json", [trial_to_json(t) for t in ts]))
     best = tuning.best(trials)
-    winner = run.remember("winner.json", lambda: _decide(job, found, trials, best, is_race=is_race))
+    winner = run.remember("winner.json", lambda: _decide(job, found, trials, best, entrants))
     with damage_named(run.folder / "winner.json"):
         schedule = Schedule(**winner["schedule"])
         if (winner["network"], Recipe(**winner["recipe"])) != (best.network, best.recipe):
             raise ValueError("it names another network or recipe than tune.json has as the best")
-    raced = trials[: len(entrants)] if is_race else [best]
+        probed = winner.get("head")
+        head = None if probed is None else HeadProbe(**{**probed, "cells": tuple(probed["cells"])})
+    raced = trials[: len(entrants)] if len(entrants) > 1 else [best]
     scores = {trial.network: trial.score for trial in raced}
     confidence = {trial.network: trial.confidence for trial in raced}
-    if is_race:
+    if len(raced) > 1:
         job.session.reporter.message(_describe_race(best.network, raced, job.metric.name))
-    job.session.reporter.message(f"recipe: {_describe_recipe(best.recipe)}")
-    return Tuned(best.network, entrants[best.network], best.recipe, schedule, trials, scores, best.score, confidence)
+    job.session.reporter.message(f"recipe: {best.recipe.describe()}")
+    tuned = Tuned(
+        best.network, entrants[best.network], best.recipe, schedule, trials,
+        scores, best.score, confidence, head,
+        goes_on=job.config.tune.race,
+    )  # fmt: skip
+    if head is not None:
+        job.session.reporter.message(_describe_head(head, tuned.cells, job.metric.name))
+    return tuned
 
 
-def _decide(job: Job, found: Searched, trials: list[Trial], best: Trial, *, is_race: bool) -> dict[str, Any]:
+def _decide(
+    job: Job, found: Searched, trials: list[Trial], best: Trial, entrants: Mapping[str, Architecture | None]
+) -> dict[str, Any]:
     """What is trained in the end, and how long: the content of `winner.json`."""
     run, schedule = job.session.run, found.schedule
-    if job.config.schedule is None and is_race:
+    goes_on = job.config.tune.race
+    head = job.probe(best.network, entrants[best.network], best.recipe) if goes_on else None
+    if job.config.schedule is None and goes_on:
         if begun := [name for name in ("retrain", "backbone") if run.load_checkpoint(name) is not None]:
             files = " and ".join(f"checkpoints/{name}.pt" for name in begun)
             raise RunError(
@@ -137,9 +167,15 @@ def _decide(job: Job, found: Searched, trials: list[Trial], best: Trial, *, is_r
             )
         spent = found.seconds + sum(trial.seconds for trial in trials)
         epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
-        schedule = job.schedule_after_race(schedule, best.network, epochs, spent)
+        touched = entrants[best.network] is not None or (head is not None and head.confidence >= EVIDENCE)
+        schedule = job.schedule_after_race(schedule, best.network, epochs, spent, touched=touched)
         run.write("schedule.json", asdict(schedule))
-    return {"network": best.network, "recipe": asdict(best.recipe), "schedule": asdict(schedule)}
+    return {
+        "network": best.network,
+        "recipe": asdict(best.recipe),
+        "schedule": asdict(schedule),
+        "head": None if head is None else asdict(head),
+    }
 
 
 def _describe_race(winner: str, raced: list[Trial], metric: str) -> str:
@@ -151,8 +187,16 @@ def _describe_race(winner: str, raced: list[Trial], metric: str) -> str:
         return f"{title[trial.network]} {score}{sure}"
 
     return (
-        f"race by {metric} on the validation part: {', '.join(told(trial) for trial in raced)}; "
-        f"{title[winner]} goes on"
+        f"race by {metric} on the validation part: {', '.join(told(trial) for trial in raced)}; {title[winner]} goes on"
+    )
+
+
+def _describe_head(head: HeadProbe, cells: tuple[int, ...] | None, metric: str) -> str:
+    grid = " x ".join(map(str, head.cells))
+    decision = "the mean over all positions stays" if cells is None else f"the head keeps {grid} positions"
+    return (
+        f"head by {metric} of linear probes on the validation part: mean over all positions {head.mean:.4g}, "
+        f"{grid} positions {head.grid:.4g} (better with {head.confidence:.0%} confidence); {decision}"
     )
 
 
@@ -160,7 +204,3 @@ def _describe_training(schedule: Schedule) -> str:
     return (
         f"tune {schedule.tune_trials} x {schedule.tune_epochs} epochs at most; retrain {schedule.retrain_epochs} epochs"
     )
-
-
-def _describe_recipe(recipe: Recipe) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in asdict(recipe).items())

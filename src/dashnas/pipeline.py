@@ -1,7 +1,7 @@
 """The main job: from arrays to a searched, tuned, trained and saved network, with the untouched backbone beside it."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -116,10 +116,12 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
     with workspace(source, options or Options(), None, reporter) as job:
         schedule = decide_schedule(job)
         job.use_width(schedule.width)
+        derived = schedule.search_epochs > 0 or job.given_architecture is not None
+        if not derived:
+            job.leave_out_search()
         calibration = job.calibrate(measure=True)
         costs = calibration.costs
         _, conversion = job.supernet()
-        derived = schedule.search_epochs > 0 or job.given_architecture is not None
         tuning = tuning_seconds(schedule.tune_trials, costs, job.config.tune)
         return DryRun(
             settings=job.config.to_json(),
@@ -150,21 +152,23 @@ def _run_phases(job: Job) -> None:
         scores["backbone"]["validation"] = tuned.best_score if won else tuned.scores["backbone"]
     seconds = {"search": found.seconds, "tune": tuned.seconds, "retrain": 0.0}
     architecture = tuned.architecture
-    if architecture is not None:
+    if not tuned.is_untouched:
         if "backbone" not in tuned.scores:
             tuned_alike, tune_seconds = job.tuning({"derived": architecture}, schedule).score_network(
                 "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
             )
             scores["backbone"]["validation"], seconds["tune"] = tuned_alike, tuned.seconds + tune_seconds
-        outcome = job.retrain("retrain", architecture, recipe, schedule, tuned=tuned.weights_of(tuned.network))
+        outcome = job.retrain(
+            "retrain", architecture, recipe, schedule, tuned=tuned.weights_of(tuned.network), cells=tuned.cells
+        )
         seconds["retrain"] = outcome.seconds
     backbone = job.retrain("backbone", None, recipe, schedule, tuned=tuned.weights_of("backbone"))
     seconds["backbone"] = backbone.seconds
-    if architecture is None:
+    if tuned.is_untouched:
         outcome = backbone
     networks = {"outcome": outcome.network, "backbone": backbone.network}
     model = TrainedModel(
-        network=outcome.network, topology=job.topology, architecture=architecture,
+        network=outcome.network, topology=replace(job.topology, cells=tuned.cells), architecture=architecture,
         spec=job.data.spec, normaliser=job.data.normaliser, impute=job.config.data.impute,
     )  # fmt: skip
     model.save(run.folder)
@@ -195,6 +199,7 @@ def _run_phases(job: Job) -> None:
             "network": tuned.network,
             "race": tuned.scores if tuned.is_race else None,
             "race_confidence": tuned.confidence if tuned.is_race else None,
+            "head": None if tuned.head is None else asdict(tuned.head) | {"kept": tuned.cells is not None},
             "backbone": {
                 "name": job.config.backbone,
                 "width": job.config.width,

@@ -7,16 +7,18 @@ from typing import Any, Literal
 
 import torch
 
-from dashnas.backbones import default_backbone, paper_width
+from dashnas.backbones import ADAMW, BACKBONES, default_backbone, paper_width
 from dashnas.config import (
     FitConfig,
     LearningRateSchedule,
+    Optimiser,
     Recipe,
     RetrainConfig,
     Schedule,
     SearchConfig,
     TuneConfig,
     Tuner,
+    read_name,
 )
 from dashnas.data.config import DataConfig
 from dashnas.data.spec import DataSpec
@@ -28,6 +30,15 @@ from dashnas.training import steps_per_epoch
 
 MOST_THREADS = 1024
 """Of the CPU; PyTorch crashes, without an exception, where the machine cannot start as many as it is told."""
+
+
+RECIPES = {Optimiser.SGD: Recipe(), Optimiser.ADAMW: ADAMW}
+"""The usual one with each optimiser."""
+
+
+SMALL_BATCH = 16
+"""With AdamW on a CPU, where a small batch takes no longer per sample, and the many steps learn more
+(docs/search-quality.md). How many epochs are usual is as with `stock_batch_size`."""
 
 
 _FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
@@ -83,6 +94,8 @@ class Options:
     """Of the arithmetic of training steps: `float32`, `tf32` or `bfloat16`."""
     batch_size: int | None = None
     """Samples of a training step."""
+    optimiser: Optimiser | None = None
+    """Of all recipes, `sgd` or `adamw`; None is the backbone's usual one. A plain string does too."""
     learning_rate: float | None = None
     """Of the recipe that tuning starts from."""
     weight_decay: float | None = None
@@ -111,6 +124,8 @@ class Options:
         check_protocol(self.protocol)
         if self.preset in _FOR_IMAGE_FILES:
             object.__setattr__(self, "data", replace(self.data, augment=True))
+        if self.optimiser is not None:
+            read_name(self, "optimiser", Optimiser)
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if self.threads is not None and self.threads > MOST_THREADS:
@@ -144,7 +159,7 @@ def resolve(
         options = _by_hand(options, paper, spec)
     else:
         paper = None
-    config = PRESETS[options.preset](spec, samples, development or samples, options.batch_size)
+    config = PRESETS[options.preset](options, spec, samples, development or samples)
     if paper is not None:
         config = replace(
             config,
@@ -152,7 +167,7 @@ def resolve(
             search=replace(config.search, arch_grad_norm=1 / paper.grad_scale),
             tune=replace(config.tune, small_grid=paper.small_grid),
         )
-    recipe = {n: getattr(options, n) for n in ("learning_rate", "weight_decay", "dropout")}
+    recipe = {n: getattr(options, n) for n in ("optimiser", "learning_rate", "weight_decay", "dropout")}
     recipe = {name: value for name, value in recipe.items() if value is not None}
     if recipe and config.tune.tuner is Tuner.GRID:
         raise ConfigError(
@@ -165,7 +180,7 @@ def resolve(
         config,
         preset=options.preset,
         seed=options.seed,
-        backbone=config.backbone if options.backbone is None else options.backbone,
+        backbone=options.backbone or config.backbone,
         official=options.official,
         protocol=options.protocol,
         metric=options.metric,
@@ -254,7 +269,7 @@ def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> 
             raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
         return None
     length = QUICK_STEPS if options.preset == "quick" else DEFAULT_STEPS
-    usual = config.schedule or usual_schedule(length, samples, config.batch_size)
+    usual = config.schedule or usual_schedule(length, samples, options.batch_size or stock_batch_size(samples))
     if options.epochs is not None:
         half = max(math.ceil(options.epochs / 2), 1)
         usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
@@ -296,22 +311,30 @@ def usual_schedule(length: Steps, samples: int, batch_size: int) -> Schedule:
     return Schedule(search_epochs=half, tune_trials=length.trials, tune_epochs=half, retrain_epochs=epochs)
 
 
-def _default(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
+def _default(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:
     width = 64 if spec.spatial_dims == 1 else 16
+    backbone = options.backbone or default_backbone(spec)
+    recipe = BACKBONES[backbone].recipe if backbone in BACKBONES else Recipe()
+    if options.optimiser is not None and options.optimiser != recipe.optimiser:
+        recipe = RECIPES[Optimiser(options.optimiser)]
+    batch_size = stock_batch_size(samples)
+    if recipe.optimiser is Optimiser.ADAMW and torch.device(options.device).type == "cpu":
+        batch_size = SMALL_BATCH
     return FitConfig(
-        backbone=default_backbone(spec),
+        backbone=backbone,
         width=width,
-        batch_size=_batch_size(samples) if batch_size is None else batch_size,
+        batch_size=options.batch_size or batch_size,
+        recipe=recipe,
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0),
     )
 
 
-def _quick(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
-    return replace(_default(spec, samples, development, batch_size), width=16)
+def _quick(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:
+    return replace(_default(options, spec, samples, development), width=16)
 
 
-def _paper(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
+def _paper(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:
     """The paper's settings; gradient scaling, initialisation and subsets of the tuning are the authors' code's.
 
     Convolutions are full, as in the paper's formulas; the code has depthwise ones by default.
@@ -327,7 +350,7 @@ def _paper(spec: DataSpec, samples: int, development: int, batch_size: int | Non
         backbone=default_backbone(spec),
         width=width,
         search_width=width if signals else 16,
-        batch_size=min(64, max(samples // 2, 2)) if batch_size is None else batch_size,
+        batch_size=options.batch_size or min(64, max(samples // 2, 2)),
         search=SearchConfig(
             learning_rate=rate,
             arch_learning_rate=rate / 2,
@@ -347,7 +370,7 @@ def _paper(spec: DataSpec, samples: int, development: int, batch_size: int | Non
     return replace(config, tune=TuneConfig(tuner=Tuner.GRID, subsample=share))
 
 
-def _imagenet(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
+def _imagenet(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:
     """The paper's search space, backbone, epochs and share of the batches on ImageNet with ConvNeXt-T.
 
     What it does not tell is as in `paper`, but rates fall along a cosine, batches are larger, and no recipes are tried:
@@ -355,13 +378,13 @@ def _imagenet(spec: DataSpec, samples: int, development: int, batch_size: int | 
 
     Reference: Shen et al. 2022, Appendix A.9.2, with the epochs of its Table 9.
     """
-    paper, cosine = _paper(spec, samples, development, batch_size), LearningRateSchedule()
+    paper, cosine = _paper(options, spec, samples, development), LearningRateSchedule()
     return replace(
         paper,
         backbone="convnext",
         width=96,
         search_width=96,
-        batch_size=min(256, max(samples // 2, 2)) if batch_size is None else batch_size,
+        batch_size=options.batch_size or min(256, max(samples // 2, 2)),
         space=SearchSpace(kernel_sizes=(3, 5, 7, 9, 11), dilations=(1, 3, 7)),
         search=replace(paper.search, schedule=cosine),
         tune=TuneConfig(subsample=0.2),
@@ -370,9 +393,9 @@ def _imagenet(spec: DataSpec, samples: int, development: int, batch_size: int | 
     )
 
 
-def _imagenet_wrn(spec: DataSpec, samples: int, development: int, batch_size: int | None) -> FitConfig:
+def _imagenet_wrn(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:
     """The same with WRN 16-4, which the paper trains for 50 epochs."""
-    config = _imagenet(spec, samples, development, batch_size)
+    config = _imagenet(options, spec, samples, development)
     schedule = Schedule(search_epochs=10, tune_trials=1, tune_epochs=1, retrain_epochs=50)
     return replace(config, backbone="wrn", width=64, search_width=64, schedule=schedule)
 
@@ -382,18 +405,18 @@ def tuning_share(batches: int) -> float:
     return next((share for limit, share in ((50, 0.2), (100, 0.1), (500, 0.05)) if batches < limit), 0.01)
 
 
-def _batch_size(samples: int) -> int:
+def stock_batch_size(samples: int) -> int:
     """The largest power of two that is at most a quarter of the samples, from 16 to 64."""
     power = int(2 ** math.floor(math.log2(max(samples / 4, 1))))
     return min(max(power, 16), 64)
 
 
-PRESETS: dict[str, Callable[[DataSpec, int, int, int | None], FitConfig]] = {
+PRESETS: dict[str, Callable[[Options, DataSpec, int, int], FitConfig]] = {
     "default": _default,
     "quick": _quick,
     "paper": _paper,
     "imagenet": _imagenet,
     "imagenet-wrn": _imagenet_wrn,
 }
-"""Settings to start from, by name: of the data, the samples of the training part and of training and validation part
-together, and the batch size, if it was given."""
+"""Settings to start from, by name: of what was asked for, the data, the samples of the training part and of
+training and validation part together."""

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from dashnas.config import Recipe, RetrainConfig
+from dashnas.config import Optimiser, Recipe, RetrainConfig
 from dashnas.data.parts import Part
 from dashnas.errors import ConversionError
 from dashnas.large_kernels import large_kernels
 from dashnas.losses import Loss
-from dashnas.training import Phase, Session, sgd, train
+from dashnas.training import Phase, Session, adamw, sgd, train
 
 
 def retrain_phase(
@@ -38,7 +38,7 @@ def retrain_phase(
     return Phase(
         name=name,
         model=network,
-        optimiser=sgd([group], recipe.momentum),
+        optimiser=(adamw if recipe.optimiser is Optimiser.ADAMW else sgd)([group], recipe.momentum),
         schedule=config.schedule,
         part=part,
         loss=loss,

@@ -239,6 +239,13 @@ def sgd(groups: list[dict[str, Any]], momentum: float) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
+def adamw(groups: list[dict[str, Any]], momentum: float) -> torch.optim.AdamW:
+    """Adam with decoupled weight decay, knowing each group's start rate."""
+    for group in groups:
+        group["initial_lr"] = group["lr"]
+    return torch.optim.AdamW(groups, lr=groups[0]["lr"], betas=(momentum, 0.999), fused=True)
+
+
 def _order(phase: Phase, epoch: int) -> list[np.ndarray]:
     """The samples of each step of an epoch: a fresh permutation, cut into batches."""
     rng = np.random.default_rng(derive_seed(phase.seed, "order", epoch))

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from torch import nn
 
-from dashnas.config import Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
+from dashnas.config import Optimiser, Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.data.parts import Part
 from dashnas.errors import DashnasError, RunError
 from dashnas.evaluate import confidence_of, predict_part, value_of
@@ -24,13 +24,26 @@ from dashnas.runs import Run
 from dashnas.seeding import derive_seed
 from dashnas.training import DivergedError, Phase, Session, train
 
-HALVING_SPACE: dict[str, BaseDistribution] = {
-    "learning_rate": FloatDistribution(3e-3, 0.3, log=True),
-    "weight_decay": FloatDistribution(1e-6, 1e-2, log=True),
-    "momentum": CategoricalDistribution((0.8, 0.9, 0.95)),
-    "dropout": CategoricalDistribution((0.0, 0.05, 0.2)),
+_RATES: dict[Optimiser, dict[str, BaseDistribution]] = {
+    Optimiser.SGD: {
+        "learning_rate": FloatDistribution(3e-3, 0.3, log=True),
+        "weight_decay": FloatDistribution(1e-6, 1e-2, log=True),
+    },
+    Optimiser.ADAMW: {
+        "learning_rate": FloatDistribution(3e-4, 1e-2, log=True),
+        "weight_decay": FloatDistribution(1e-3, 0.3, log=True),
+    },
 }
-"""Where successive halving draws recipes from."""
+
+
+def halving_space(optimiser: Optimiser) -> dict[str, BaseDistribution]:
+    """Where successive halving draws recipes from."""
+    return {
+        **_RATES[optimiser],
+        "momentum": CategoricalDistribution((0.8, 0.9, 0.95)),
+        "dropout": CategoricalDistribution((0.0, 0.05, 0.2)),
+    }
+
 
 EVIDENCE = 0.9
 """How sure it must be, by the paired bootstrap on the validation part, that a trial after the first is better than the
@@ -129,7 +142,6 @@ class Tuning:
         self._config = config
         self._training = training
         self._schedule = schedule
-        self._is_race = len(networks) > 1
         is_grid = config.tuner is Tuner.GRID
         recipes = grid(config)[: schedule.tune_trials] if is_grid else [recipe]
         self._recipes = [recipe] * (len(networks) - 1) + recipes
@@ -178,7 +190,7 @@ class Tuning:
     def best(self, trials: list[Trial]) -> Trial:
         """The complete trial with the best score, the first of several; in a race, the last one with `EVIDENCE`."""
         complete = [t for t in trials if t.state == "complete" and t.score is not None]
-        if self._is_race:
+        if self._config.race:
             better = [t for t in complete[1:] if t.confidence is not None and t.confidence >= EVIDENCE]
             return better[-1] if better else complete[0]
         pick = max if self._metric.higher_is_better else min
@@ -219,7 +231,7 @@ class Tuning:
             # Its values are not Optuna's business: what a user gave may lie outside the space others are drawn from.
             asked, recipe = study.ask(), given
         else:
-            asked = study.ask(HALVING_SPACE)
+            asked = study.ask(halving_space(self._base.optimiser))
             recipe = replace(self._base, **asked.params)
         name = f"tune-{number}"
         network = self._make_network(network_name, recipe)
@@ -253,7 +265,7 @@ class Tuning:
         state = "complete" if progress.epoch == phase.epochs else "pruned"
         attributes = dict(study.get_trials(deepcopy=False)[asked.number].system_attrs)
         confidence = None
-        if self._is_race and state == "complete":
+        if self._config.race and state == "complete":
             confidence = self._keep_if_better(number, network_name, network, trials, session)
         return Trial(
             recipe,
@@ -432,5 +444,5 @@ def grid(config: TuneConfig) -> list[Recipe]:
     """The paper's recipes in the order in which they are tried."""
     recipes = [Recipe()]
     for name, values in reversed((SMALL_GRID if config.small_grid else GRID).items()):
-        recipes = [replace(recipe, **{name: value}) for value in values for recipe in recipes]
+        recipes = [replace(recipe, **{name: value}) for value in values for recipe in recipes]  # type: ignore[arg-type]
     return recipes

@@ -1,8 +1,9 @@
 """Networks of fixed topology whose convolutions are searched; `build_backbone` makes them by name."""
 
 from dashnas.backbones.convnext import ConvNeXt, convnext_strides, initialise_convnext_layer
-from dashnas.backbones.heads import DenseHead, HeadFactory, LastStepHead, PointHead, head_for
+from dashnas.backbones.heads import DenseHead, GridHead, HeadFactory, LastStepHead, PointHead, head_for
 from dashnas.backbones.registry import (
+    ADAMW,
     BACKBONES,
     Backbone,
     Builder,
@@ -15,12 +16,14 @@ from dashnas.backbones.tcn import TCN, tcn_dilations
 from dashnas.backbones.wrn import WideResNet, initialise_wrn_convolution
 
 __all__ = [
+    "ADAMW",
     "BACKBONES",
     "TCN",
     "Backbone",
     "Builder",
     "ConvNeXt",
     "DenseHead",
+    "GridHead",
     "HeadFactory",
     "LastStepHead",
     "PointHead",

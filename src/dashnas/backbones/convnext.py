@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dashnas.backbones.heads import HeadFactory, head_for
-from dashnas.backbones.registry import register_backbone
+from dashnas.backbones.registry import ADAMW, register_backbone
 from dashnas.data.spec import DataSpec
 
 DEPTHS = (3, 3, 9, 3)
@@ -156,7 +156,7 @@ class ConvNeXt(nn.Module):
         return self.head(self.norm(self.pool(x)))  # type: ignore[no-any-return]
 
 
-@register_backbone("convnext", spatial_dims=2, default_width=16, initialise=initialise_convnext_layer)
+@register_backbone("convnext", spatial_dims=2, default_width=16, initialise=initialise_convnext_layer, recipe=ADAMW)
 def _build(spec: DataSpec, *, width: int, dropout: float, official: bool, for_search: bool) -> nn.Module:
     dense = spec.target_kind.is_dense
     return ConvNeXt(

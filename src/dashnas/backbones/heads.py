@@ -3,9 +3,12 @@
 All take a mask of real positions (batch, 1, length) beside features of series of unequal length; see `ops.masked`.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
+from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from dashnas.data.spec import DataSpec
@@ -26,6 +29,62 @@ class PointHead(nn.Module):
         """Map (batch, features, *spatial) to (batch, outputs)."""
         mean = x.flatten(start_dim=2).mean(dim=-1) if mask is None else masked_mean(x, mask)
         return self.linear(mean)  # type: ignore[no-any-return]
+
+
+class GridHead(nn.Module):
+    """The mean over each cell of a grid, then a linear layer that knows which cell is which.
+
+    Cells cut each axis into equal parts, that of a series of unequal length into parts of its own length. A position
+    that two cells share counts in both, by its share.
+
+    Args:
+        features: channels of what comes in.
+        outputs: channels of what goes out.
+        cells: per spatial axis.
+    """
+
+    def __init__(self, features: int, outputs: int, cells: tuple[int, ...]) -> None:
+        super().__init__()
+        self.cells = cells
+        self.linear = nn.Linear(features * math.prod(cells), outputs)
+
+    @classmethod
+    def like(cls, head: PointHead, cells: tuple[int, ...]) -> Self:
+        """One that gives what a head without a grid gives, until it is trained."""
+        linear, number = head.linear, math.prod(cells)
+        grid = cls(linear.in_features, linear.out_features, cells).to(linear.weight.device)
+        with torch.no_grad():
+            grid.linear.weight.copy_(linear.weight.repeat_interleave(number, dim=1) / number)
+            grid.linear.bias.copy_(linear.bias)
+        return grid
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (batch, features, *spatial) to (batch, outputs)."""
+        return self.linear(cell_means(x, self.cells, mask).flatten(start_dim=1))  # type: ignore[no-any-return]
+
+
+def cell_means(x: Tensor, cells: tuple[int, ...], mask: Tensor | None = None) -> Tensor:
+    """The mean over each cell of a grid, as `GridHead` cuts them.
+
+    Args:
+        x: (batch, features, *spatial).
+        cells: per spatial axis.
+        mask: (batch, 1, length), True at real positions of series of unequal length.
+
+    Returns:
+        (batch, features, *cells).
+    """
+    x = hide_padding(x, mask)
+    for axis, number in enumerate(cells, start=2):
+        size = x.shape[axis]
+        length = torch.tensor(size, device=x.device) if mask is None else mask.sum(dim=-1, keepdim=True)
+        width = length / number
+        position = torch.arange(size, device=x.device)[:, None]
+        cell = torch.arange(number, device=x.device)
+        overlap = torch.minimum(position + 1, (cell + 1) * width) - torch.maximum(position, cell * width)
+        share = overlap.clamp(min=0) / width  # (size, number), or (batch, size, number)
+        x = (x.movedim(axis, -1) @ share.to(x.dtype)).movedim(-1, axis)
+    return x
 
 
 class DenseHead(nn.Module):

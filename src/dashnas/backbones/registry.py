@@ -6,11 +6,19 @@ from typing import Protocol
 
 from torch import nn
 
+from dashnas.config import Optimiser, Recipe
 from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.lengths import refuse_lengths
 
 _DATA_OF = {1: "1-D data (signals)", 2: "2-D data (images, fields)"}
+
+
+STOCK = Recipe()
+"""SGD, as in the paper."""
+
+ADAMW = Recipe(optimiser=Optimiser.ADAMW, learning_rate=2e-3, weight_decay=0.05)
+"""For networks of images, which learn far more by it in few steps than by SGD (docs/search-quality.md)."""
 
 
 class Builder(Protocol):
@@ -33,6 +41,8 @@ class Backbone:
     """The width when none is asked for."""
     initialise: Callable[[nn.Module], object] | None = None
     """Draws the weights of one convolution of the network, for `derive`; None leaves PyTorch's own."""
+    recipe: Recipe = STOCK
+    """How the presets `default` and `quick` train it at first."""
 
 
 BACKBONES: dict[str, Backbone] = {}
@@ -45,6 +55,7 @@ def register_backbone(
     spatial_dims: int,
     default_width: int,
     initialise: Callable[[nn.Module], object] | None = None,
+    recipe: Recipe = STOCK,
 ) -> Callable[[Builder], Builder]:
     """Enter the decorated builder into the registry; the arguments are the fields of `Backbone`.
 
@@ -56,7 +67,11 @@ def register_backbone(
         if name in BACKBONES:
             raise ConfigError(f"a backbone {name!r} is registered already; choose another name")
         BACKBONES[name] = Backbone(
-            build=build, spatial_dims=spatial_dims, default_width=default_width, initialise=initialise
+            build=build,
+            spatial_dims=spatial_dims,
+            default_width=default_width,
+            initialise=initialise,
+            recipe=recipe,
         )
         return build
 

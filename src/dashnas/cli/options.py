@@ -140,7 +140,12 @@ def read_options(
         float | None, _option(_RECIPE, "Of the search's weights; architecture parameters have half of it.")
     ] = None,
     batch_size: Annotated[int | None, _option(_RECIPE, "Samples of a training step.")] = None,
-    learning_rate: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
+    optimiser: Annotated[
+        str | None, _option(_RECIPE, "sgd or adamw; usually sgd for signals and adamw for images.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, _option(_RECIPE, "Of the first recipe; usually 0.1 with sgd, 0.002 with adamw.")
+    ] = None,
     weight_decay: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     dropout: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     memory: Annotated[
@@ -190,6 +195,7 @@ def read_options(
         search_learning_rate=search_learning_rate,
         precision=precision,  # type: ignore[arg-type]  # text becomes a Precision later
         batch_size=batch_size,
+        optimiser=optimiser,  # type: ignore[arg-type]  # text becomes an Optimiser later
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         dropout=dropout,

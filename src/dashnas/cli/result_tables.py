@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from dashnas.cli.print_out import plain_table
+from dashnas.config import Recipe
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
 
@@ -143,5 +144,5 @@ def _axes(value: int | tuple[int, ...]) -> str:
     return "x".join(str(v) for v in values)
 
 
-def _recipe(recipe: dict[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in recipe.items())
+def _recipe(recipe: dict[str, Any]) -> str:
+    return Recipe(**recipe).describe()

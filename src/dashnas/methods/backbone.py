@@ -1,22 +1,23 @@
-"""The plain backbone with its given recipe: no search, no tuning, the whole budget for training."""
+"""The plain backbone with the stock recipe: no search, no tuning, the whole budget for training."""
 
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from dashnas.budget import RESERVE, EpochCosts, untouched_alone
-from dashnas.config import Schedule, TuneConfig
+from dashnas.config import Recipe, Schedule, TuneConfig
 from dashnas.job import open_job
 from dashnas.methods.dash import fitted
 from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
+from dashnas.presets import Options, stock_batch_size
 from dashnas.progress import Reporter
 
 
 @register_method("backbone")
 class PlainBackbone:
-    """The untouched backbone with its given recipe, all of the budget spent on training."""
+    """The untouched backbone with the stock recipe (SGD, rate 0.1), all of the budget spent on training."""
 
     def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
@@ -24,11 +25,23 @@ class PlainBackbone:
 
     def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
-        options = replace(task.options, seed=seed, budget_seconds=budget_seconds)
+        options = replace(stock_options(task), seed=seed, budget_seconds=budget_seconds)
         with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
             schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, training_alone))
             retrained = job.retrain("backbone", None, job.config.recipe, schedule)
             return fitted(job, schedule, retrained, None, validation=None, report={})
+
+
+def stock_options(task: MethodTask) -> Options:
+    """What is asked for, with the recipe and batch size that networks of this kind are usually trained with."""
+    recipe, samples = Recipe(), len(task.data.train)
+    return replace(
+        task.options,
+        optimiser=recipe.optimiser,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        batch_size=task.options.batch_size or stock_batch_size(samples),
+    )
 
 
 def training_alone(

@@ -13,6 +13,7 @@ from dashnas.config import Recipe, Schedule, TuneConfig
 from dashnas.errors import DashnasError
 from dashnas.evaluate import validate
 from dashnas.job import Job, open_job
+from dashnas.methods.backbone import stock_options
 from dashnas.methods.dash import fitted
 from dashnas.methods.halving import make_rungs, successive_halving, total_epochs
 from dashnas.methods.method import Fitted, MethodTask
@@ -33,7 +34,7 @@ TRIALS_FILE = "halving.json"
 
 @register_method("backbone-tuned")
 class TunedBackbone:
-    """The untouched backbone, its recipe found by successive halving: the given one and others from NAS-Bench-360."""
+    """The untouched backbone, its recipe found by successive halving: the stock one and others from NAS-Bench-360."""
 
     def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
@@ -41,7 +42,7 @@ class TunedBackbone:
 
     def fit(self, task: MethodTask, *, budget_seconds: float, seed: int, folder: Path, reporter: Reporter) -> Fitted:
         """See `Method`."""
-        options = replace(task.options, seed=seed, budget_seconds=budget_seconds)
+        options = replace(stock_options(task), seed=seed, budget_seconds=budget_seconds)
         with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
             schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, halving_then_training))
             trials = Trials(job, schedule)

@@ -52,16 +52,23 @@ def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
     found = searched(job, schedule)
     tuned = tune(job, found)
     weights = tuned.weights_of(tuned.network)
-    retrained = job.retrain("retrain", tuned.architecture, tuned.recipe, tuned.schedule, tuned=weights)
+    retrained = job.retrain(
+        "retrain", tuned.architecture, tuned.recipe, tuned.schedule, tuned=weights, cells=tuned.cells
+    )
     report = {
         "trials": len(tuned.trials),
         "network": tuned.network,
         "race": tuned.scores if tuned.is_race else None,
+        "race_confidence": tuned.confidence if tuned.is_race else None,
+        "head": None if tuned.head is None else asdict(tuned.head),
         "searched": None if found.architecture is None else found.architecture.to_json(),
         "search_seconds": found.seconds,
         "tune_seconds": tuned.seconds,
     }
-    return fitted(job, tuned.schedule, retrained, tuned.architecture, validation=tuned.best_score, report=report)
+    return fitted(
+        job, tuned.schedule, retrained, tuned.architecture,
+        cells=tuned.cells, validation=tuned.best_score, report=report,
+    )  # fmt: skip
 
 
 def fitted(
@@ -70,13 +77,14 @@ def fitted(
     retrained: Retrained,
     architecture: Architecture | None,
     *,
+    cells: tuple[int, ...] | None = None,
     validation: float | None,
     report: dict[str, Any],
 ) -> Fitted:
     """A network after the final training as the outcome of a method; it is saved in the run's folder too."""
     TrainedModel(
         network=retrained.network,
-        topology=job.topology,
+        topology=(topology := replace(job.topology, cells=cells)),
         architecture=architecture,
         spec=job.data.spec,
         normaliser=job.data.normaliser,
@@ -92,7 +100,7 @@ def fitted(
         architecture=architecture,
         report={
             "preset": job.config.preset,
-            "backbone": asdict(job.topology),
+            "backbone": asdict(topology),
             "schedule": asdict(schedule),
             "recipe": asdict(retrained.recipe),
             "retrain_seconds": retrained.seconds,

@@ -1,0 +1,117 @@
+"""Whether a head that keeps positions pays: linear probes of what the last layer of a trained network sees."""
+
+from dataclasses import dataclass
+from itertools import starmap
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from dashnas.backbones.heads import PointHead, cell_means
+from dashnas.data.parts import Part
+from dashnas.data.spec import DataSpec
+from dashnas.evaluate import confidence_of, predict_part, value_of
+from dashnas.metrics import Metric
+
+CELLS = {1: (8,), 2: (4, 4)}
+"""The grid to try, by the number of spatial axes."""
+
+MOST_SAMPLES = 2000
+"""Of the training part that a probe is fitted to."""
+
+PENALTIES = np.logspace(-2, 5, 15)
+"""To choose from by leave-one-out, on standardised features."""
+
+
+@dataclass(frozen=True)
+class HeadProbe:
+    """What two ridge regressions on the features of a trained network have shown."""
+
+    cells: tuple[int, ...]
+    """Of the grid, per spatial axis."""
+    mean: float
+    """Validation score with the mean over all positions, which the head sees as it is."""
+    grid: float
+    """Validation score with the means over the cells."""
+    confidence: float
+    """How sure it is that the grid is better, by the paired bootstrap on the validation part."""
+
+
+def probe_head(
+    network: nn.Module,
+    train: Part,
+    validation: Part,
+    metric: Metric,
+    *,
+    batch_size: int,
+    device: torch.device,
+    seed: int,
+) -> HeadProbe | None:
+    """Fit a linear model to the features of a trained network, averaged over all positions, and over cells of a grid.
+
+    Args:
+        network: trained; its layer `head` is looked at.
+        train: what the linear models are fitted to, or some of it.
+        validation: what they are scored on.
+        metric: which score is better.
+        batch_size: samples that are computed at once.
+        device: where to compute.
+        seed: of which training samples are taken.
+
+    Returns:
+        None where there is nothing to gain: the head is no mean over positions, or there is just one position.
+    """
+    if not isinstance(getattr(network, "head", None), PointHead):
+        return None
+    chosen = np.random.default_rng(seed).permutation(len(train))[:MOST_SAMPLES]
+    fitted_to = train.subset(np.sort(chosen))
+    (x, cells), (x_validation, _) = (_features(network, part, batch_size, device) for part in (fitted_to, validation))
+    if max(cells) == 1 or not (np.isfinite(x).all() and np.isfinite(x_validation).all()):
+        return None
+    y = _regression_targets(fitted_to.targets(), train.spec)
+
+    def predicted(x: np.ndarray, x_validation: np.ndarray) -> np.ndarray:
+        model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES)).fit(x.reshape(len(x), -1), y)
+        return np.asarray(model.predict(x_validation.reshape(len(x_validation), -1))).reshape(len(x_validation), -1)
+
+    # Cells are of equal size: the mean over them is the mean over all positions.
+    means, grids = starmap(predicted, ((x.mean(axis=2), x_validation.mean(axis=2)), (x, x_validation)))
+    return HeadProbe(
+        cells=cells,
+        mean=value_of(metric, means, validation),
+        grid=value_of(metric, grids, validation),
+        confidence=confidence_of(metric, grids, means, validation),
+    )
+
+
+def _features(
+    network: nn.Module, part: Part, batch_size: int, device: torch.device
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """What the head sees of each sample, (samples, features, cells), and the cells per axis."""
+    seen: list[Tensor] = []
+    cells = CELLS[part.spec.spatial_dims]
+
+    def see(head: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        nonlocal cells
+        x, mask = arguments[0], arguments[1] if len(arguments) > 1 else None
+        if not part.spec.unequal_lengths:
+            cells = tuple(map(min, cells, x.shape[2:]))
+        seen.append(cell_means(x, cells, mask).flatten(start_dim=2).cpu())
+
+    hook = network.head.register_forward_pre_hook(see)  # type: ignore[union-attr]
+    try:
+        predict_part(network, part, batch_size, device)
+    finally:
+        hook.remove()
+    return torch.cat(seen).double().numpy(), cells
+
+
+def _regression_targets(targets: np.ndarray, spec: DataSpec) -> np.ndarray:
+    """Numbers as they are; of classes and labels +1 for those that hold and -1 for the others, (samples, outputs)."""
+    if spec.target_kind.is_regression:
+        return targets
+    held = np.eye(spec.outputs)[targets] if targets.ndim == 1 else targets
+    return np.asarray(2 * held - 1)
