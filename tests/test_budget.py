@@ -18,6 +18,7 @@ from dashnas.budget import (
     SEARCH_SHARE,
     EpochCosts,
     backbone_epochs,
+    cheapest,
     full_trials,
     parse_seconds,
     plan,
@@ -64,7 +65,6 @@ TUNE, RACE = TuneConfig(), TuneConfig(race=True)
 SECONDS = st.floats(1e-3, 1e3)
 COSTS = st.builds(
     EpochCosts,
-    backbone_epochs,
     search=st.just(0.0) | SECONDS,
     derived=SECONDS,
     backbone=SECONDS,
@@ -77,7 +77,7 @@ BUDGETS = st.floats(-100, 1e6)
 def cost(schedule: Schedule, costs: EpochCosts, tune: TuneConfig = TUNE) -> float:
     """By the plan's own reckoning."""
     if tune.race and costs.search and not schedule.search_epochs:  # the untouched backbone alone
-        return schedule.retrain_epochs * costs.retrain_share * costs.backbone
+        return ((schedule.backbone_epochs or 0) + schedule.retrain_epochs * costs.retrain_share) * costs.backbone
     tuning = full_trials(schedule.tune_trials, tune) * costs.derived
     # In a race the untouched backbone gets the time of a trial.
     tuning += max(costs.derived, costs.backbone) if tune.race else costs.backbone
@@ -109,11 +109,32 @@ def test_before_a_race_the_search_has_no_more_than_its_share_and_the_training_en
         assert schedule.retrain_epochs >= FEWEST_EPOCHS
 
 
-@pytest.mark.parametrize(("budget", "searched", "trained"), [(40, 0, 35), (100, 5, 16), (200, 11, 32)])
+@pytest.mark.parametrize(("budget", "searched", "trained"), [(40, 0, 27), (100, 5, 11), (200, 11, 22)])
 def test_a_budget_too_short_for_a_race_is_the_untouched_backbone_s_alone(budget, searched, trained):
     costs = EpochCosts(search=4.0, derived=2.0, backbone=1.0, retrain_share=1.0)
     schedule = plan(budget, costs, trials=1, enough_epochs=10, tune=RACE)
     assert (schedule.search_epochs, schedule.retrain_epochs) == (searched, trained)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "trial", "trained"), [(1, None, 1), (2, None, 2), (3, 1, 2), (7, 1, 6), (40, 10, 30), (1000, 50, 150)]
+)
+def test_the_first_quarter_of_a_training_without_a_race_is_a_trial(seconds, trial, trained):
+    """It gives a validation score, and features to look for positions in; of one or two epochs there is none."""
+    costs = EpochCosts(search=1e4, derived=1.0, backbone=1.0, retrain_share=1.0)
+    schedule = plan((seconds + 1e-9) / (1 - RESERVE), costs, trials=1, enough_epochs=10, tune=RACE)
+    assert (schedule.backbone_epochs, schedule.retrain_epochs) == (trial, trained)
+
+
+@given(SECONDS, st.floats(1, 1e5))
+def test_where_the_cheapest_search_does_not_fit_none_does(backbone, budget):
+    def searches(costs):
+        return plan(budget, costs, trials=1, enough_epochs=10, tune=RACE).search_epochs > 0
+
+    costs = EpochCosts(search=0.0, derived=0.0, backbone=backbone, retrain_share=1.2)
+    for search, derived in ((2.0, 1.0), (3.0, 1.0), (2.0, 2.0), (20.0, 4.0)):
+        dearer = replace(costs, search=search * backbone, derived=derived * backbone)
+        assert searches(cheapest(costs)) or not searches(dearer)
 
 
 @pytest.mark.parametrize(
@@ -188,9 +209,16 @@ def phase():
     return retrain_phase("probe", network, data.train, loss, Recipe(), RetrainConfig(), epochs=1, batch_size=16, seed=0)
 
 
+@pytest.mark.parametrize(("seconds", "median"), [([9.0, 4.0], 4.0), ([1.0, 1.0, 2.0], 1.5)])
+def test_slow_steps_are_timed_less_often(seconds, median, monkeypatch):
+    clock = iter(np.cumsum([value for step in seconds for value in (0, step)]))
+    monkeypatch.setattr("dashnas.budget.time.perf_counter", lambda: next(clock))
+    assert time_steps(phase(), torch.device("cpu")) == median
+
+
 def test_timed_steps_tell_seconds_and_leave_the_generators_alone(monkeypatch):
-    clock = iter(np.cumsum([0, 9.0, 0, 1.0, 0, 3.0, 0, 2.0]))  # the warm-up, and three steps
+    clock = iter(np.cumsum([0, 0.9, 0, 0.125, 0, 0.5, 0, 0.25]))  # the warm-up, and three steps
     monkeypatch.setattr("dashnas.budget.time.perf_counter", lambda: next(clock))
     made, state = phase(), torch.get_rng_state()
-    assert time_steps(made, torch.device("cpu")) == 2.0
+    assert time_steps(made, torch.device("cpu")) == 0.25
     assert torch.equal(torch.get_rng_state(), state)

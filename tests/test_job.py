@@ -124,21 +124,23 @@ def test_the_largest_width_is_chosen_that_still_gets_enough_epochs(seconds_per_w
 
 
 @pytest.mark.parametrize(
-    ("beside", "winner", "seconds", "epochs"),
+    ("beside", "winner", "touched", "seconds", "epochs"),
     [
-        (False, "derived", {"backbone": 1.0, "derived": 2.0}, 17),  # 50 s, of which 12 % in reserve, at 2 * 1.25 s
-        (True, "derived", {"backbone": 1.0, "derived": 2.0}, 11),
-        (True, "backbone", {"backbone": 1.0, "derived": 2.0}, 35),
-        (True, "derived", {"derived": 2.0}, 8),  # the backbone diverged; it is taken to cost as much
-        (False, "derived", {"derived": 1e9}, 1),
+        # 50 s, of which 12 % in reserve, at 2 * 1.25 s
+        (False, "derived", True, {"backbone": 1.0, "derived": 2.0}, 17),
+        (True, "derived", True, {"backbone": 1.0, "derived": 2.0}, 11),
+        (True, "backbone", False, {"backbone": 1.0, "derived": 2.0}, 35),
+        (True, "backbone", True, {"backbone": 1.0, "derived": 2.0}, 17),  # with another head, and the untouched one
+        (True, "derived", True, {"derived": 2.0}, 8),  # the backbone diverged; it is taken to cost as much
+        (False, "derived", True, {"derived": 1e9}, 1),
     ],
 )
-def test_after_a_race_the_training_fills_what_is_left(beside, winner, seconds, epochs, monkeypatch):
+def test_after_a_race_the_training_fills_what_is_left(beside, winner, touched, seconds, epochs, monkeypatch):
     schedule = Schedule(search_epochs=3, tune_trials=1, tune_epochs=2, retrain_epochs=4, width=16)
     with job(options(race=True, epochs=None, tune_trials=None, budget_seconds=100)) as one:
         one.beside = beside
         monkeypatch.setattr("dashnas.job.len", lambda part: 125 if part is one.data.development else 100, raising=False)
-        after = one.schedule_after_race(schedule, winner, seconds, spent=50.0)
+        after = one.schedule_after_race(schedule, winner, seconds, spent=50.0, touched=touched)
     assert after == replace(schedule, retrain_epochs=epochs)
 
 

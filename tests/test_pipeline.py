@@ -11,10 +11,12 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from dashnas import TrainedModel, dry_run, evaluate, fit, retrain, search, search_only, training, tune
+from dashnas.backbones import GridHead, PointHead
 from dashnas.config import Recipe, Schedule
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConfigError, ConversionError, NotEnoughMemoryError, RunError
 from dashnas.metrics import get_metric, score
+from dashnas.probe import HeadProbe
 from dashnas.progress import Silent
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.space import Architecture, Candidate
@@ -48,6 +50,8 @@ def finished(kind, dims, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     epochs, batch_size = (12, 8) if kind.is_dense else (10, 16)
     chosen = options(epochs=epochs, search_epochs=1, tune_epochs=2, tune_trials=1, batch_size=batch_size)
+    if dims == 2:
+        chosen = replace(chosen, learning_rate=0.02)  # so few steps are too few for the usual one of images
     with pytest.MonkeyPatch.context() as patched:
         # The intervals have tests of their own, and take longer than the training.
         patched.setattr("dashnas.evaluate.score", partial(score, resamples=10))
@@ -299,10 +303,69 @@ def test_a_budget_too_short_for_a_search_trains_the_untouched_backbone_alone(mon
     assert result.summary["schedule"]["search_epochs"] == 0
     assert result.summary["network"] == "backbone"
     assert result.summary["race"] is None
-    assert set(result.summary["scores"]) == {"test"}  # nothing was chosen by the validation part
-    assert {event["phase"] for event in read_events(tmp_path / "run")} == {"backbone"}
+    phases = {event["phase"] for event in read_events(tmp_path / "run")}
+    assert phases == {"tune-0", "backbone"} | ({"retrain"} if result.summary["head"]["kept"] else set())
     assert not (tmp_path / "run" / "architecture.json").exists()
     assert fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run").summary == result.summary
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    """Lets the probe of the head end as it is told."""
+
+    def tell(confidence):
+        monkeypatch.setattr("dashnas.job.probe_head", lambda *_, **__: HeadProbe((8,), 0.4, 0.3, confidence))
+
+    return tell
+
+
+@pytest.mark.parametrize("winner", ["backbone", "derived"])
+def test_a_head_that_keeps_positions_is_trained_where_there_is_evidence_for_it(winner, told, probed, tmp_path):
+    """On the features that the winner of the race has learned; the untouched backbone beside it stays untouched."""
+    told(backbone=0.4 if winner == "derived" else 0.2, derived=0.3)
+    probed(0.9)
+    data = arrays(TargetKind.CLASSES)
+    result = fit(data, options(**RACE), out=tmp_path / "run")
+    summary, phases = result.summary, {event["phase"] for event in read_events(tmp_path / "run")}
+    assert summary["head"] == {"cells": [8], "mean": 0.4, "grid": 0.3, "confidence": 0.9, "kept": True}
+    assert (summary["network"], summary["architecture"] is None) == (winner, winner == "backbone")
+    assert phases == {"search", "tune-0", "tune-1", "backbone", "retrain"}
+    assert isinstance(result.model.network.head, GridHead)
+    extra = 7 * 3 * result.model.network.head.linear.in_features // 8
+    if winner == "backbone":
+        assert summary["parameters"] == summary["backbone_parameters"] + extra
+    loaded = TrainedModel.load(tmp_path / "run")
+    assert loaded.topology.cells == (8,)
+    for name, values in result.model.predict(data["x"]).items():
+        np.testing.assert_array_equal(loaded.predict(data["x"])[name], values)
+    assert fit(data, options(**RACE), out=tmp_path / "run").summary == summary
+
+
+def test_without_evidence_the_head_stays(told, probed):
+    told(backbone=0.2, derived=0.3)
+    probed(0.89)
+    result = fit(arrays(TargetKind.CLASSES), options(**RACE))
+    assert not result.summary["head"]["kept"]
+    assert isinstance(result.model.network.head, PointHead)
+    assert result.summary["parameters"] == result.summary["backbone_parameters"]
+
+
+def test_a_head_that_keeps_positions_pays_where_the_answer_lies_in_them(tmp_path):
+    """Which sixth of a noisy series has a bump: its mean over all positions says nothing."""
+    generator = np.random.default_rng(0)
+    y = generator.integers(6, size=240)
+    x = 0.3 * generator.normal(size=(240, 1, 48))
+    for row, sixth in zip(x, y, strict=True):
+        start = 8 * sixth + generator.integers(6)
+        row[0, start : start + 3] += 3
+    result = fit({"x": x, "y": y}, options(race=True, tune_trials=1, epochs=6, width=4), out=tmp_path / "run")
+    assert result.summary["head"]["kept"]
+    assert result.summary["scores"]["test"]["value"] < result.summary["backbone_scores"]["test"]["value"]
+
+
+def test_dense_targets_have_no_head_to_choose(told):
+    told(backbone=0.2, derived=0.3)
+    assert fit(arrays(TargetKind.DENSE_CLASSES), options(**RACE)).summary["head"] is None
 
 
 def test_a_search_alone_is_refused_where_the_budget_is_too_short_for_it(monkeypatch, tmp_path):

@@ -323,7 +323,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     return FitConfig(
         backbone=backbone,
         width=width,
-        batch_size=options.batch_size or batch_size,
+        batch_size=batch_size if options.batch_size is None else options.batch_size,
         recipe=recipe,
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0),
@@ -350,7 +350,7 @@ def _paper(options: Options, spec: DataSpec, samples: int, development: int) -> 
         backbone=default_backbone(spec),
         width=width,
         search_width=width if signals else 16,
-        batch_size=options.batch_size or min(64, max(samples // 2, 2)),
+        batch_size=min(64, max(samples // 2, 2)) if options.batch_size is None else options.batch_size,
         search=SearchConfig(
             learning_rate=rate,
             arch_learning_rate=rate / 2,
@@ -384,7 +384,7 @@ def _imagenet(options: Options, spec: DataSpec, samples: int, development: int) 
         backbone="convnext",
         width=96,
         search_width=96,
-        batch_size=options.batch_size or min(256, max(samples // 2, 2)),
+        batch_size=min(256, max(samples // 2, 2)) if options.batch_size is None else options.batch_size,
         space=SearchSpace(kernel_sizes=(3, 5, 7, 9, 11), dilations=(1, 3, 7)),
         search=replace(paper.search, schedule=cosine),
         tune=TuneConfig(subsample=0.2),
