@@ -43,9 +43,9 @@ def _tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
 def _why_untouched(result: Mapping[str, Any]) -> str:
     """What there is to say where the saved network has the backbone's own kernels."""
     if result["race"] is None:
-        return "The budget was too short for a search: the untouched backbone got all of it."
+        return "The budget was too short for a search: the backbone's own kernels stay."
     scores = ", ".join(f"{RACERS[name]} {number(score)}" for name, score in result["race"].items())
-    return f"The untouched backbone won the race by {result['metric']['name']} on the validation part:\n{scores}"
+    return f"The backbone's own kernels won the race by {result['metric']['name']} on the validation part:\n{scores}"
 
 
 def scores_table(result: Mapping[str, Any]) -> Table:
@@ -54,8 +54,8 @@ def scores_table(result: Mapping[str, Any]) -> Table:
     direction = "higher is better" if metric["higher_is_better"] else "lower is better"
     table = plain_table(f"{metric['name']} ({direction})", "validation", "test", "95 % interval")
     rows = {RACERS["backbone"]: result["backbone_scores"]}
-    if result["architecture"]:
-        rows = {RACERS[result["network"]]: result["scores"], **rows}
+    if not _is_untouched(result):
+        rows = {_title(result): result["scores"], **rows}
     for title, scores in rows.items():
         test = scores.get("test")
         validation = number(scores["validation"]) if "validation" in scores else "-"
@@ -64,6 +64,22 @@ def scores_table(result: Mapping[str, Any]) -> Table:
         else:
             table.add_row(title, validation, number(test["value"]), interval(test))
     return table
+
+
+def _is_untouched(result: Mapping[str, Any]) -> bool:
+    """Whether the saved network is the untouched backbone."""
+    return not result["architecture"] and not _positions(result)
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    """What the saved network is called where it is not the untouched backbone."""
+    return RACERS[result["network"]] if result["architecture"] else "backbone, head by position"
+
+
+def _positions(result: Mapping[str, Any]) -> str:
+    """What its head keeps, such as `4x4`; empty where that is the mean over all positions."""
+    head = result.get("head")
+    return _axes(tuple(head["cells"])) if head is not None and head["kept"] else ""
 
 
 def plan_table(plan: Mapping[str, str]) -> Table:
@@ -109,9 +125,12 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     width = "" if backbone["width"] is None else f", width {backbone['width']}"
     table.add_row("backbone", f"{backbone['name']}{width}")
     untouched = f"{result['backbone_parameters']:,} untouched"
-    kind = "random" if result["network"] == "random" else "searched"
-    outcome = f"{result['parameters']:,} {kind}, " if result["architecture"] else ""
+    outcome = "" if _is_untouched(result) else f"{result['parameters']:,} of the {_title(result)}, "
     table.add_row("parameters", outcome + untouched)
+    if (head := result.get("head")) is not None:
+        probed = f"linear probes {number(head['mean'])} by the mean, {number(head['grid'])} by position"
+        kept = f"keeps {_positions(result)} positions" if head["kept"] else "mean over all positions"
+        table.add_row("head", f"{kept}; {probed}, better with {head['confidence']:.0%} confidence")
     table.add_row("recipe", _recipe(result["recipe"]))
     if result["backbone_recipe"] != result["recipe"]:
         table.add_row("", f"of the untouched backbone: {_recipe(result['backbone_recipe'])}")
