@@ -18,15 +18,16 @@ from dashnas.budget import (
     SEARCH_SHARE,
     EpochCosts,
     backbone_epochs,
-    cheapest,
     full_trials,
     parse_seconds,
     plan,
     time_steps,
+    with_cheapest_search,
 )
-from dashnas.config import Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
+from dashnas.config import RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from tiny import prepared
 
@@ -126,20 +127,18 @@ def test_the_first_quarter_of_a_training_without_a_race_is_a_trial(seconds, tria
     assert (schedule.backbone_epochs, schedule.retrain_epochs) == (trial, trained)
 
 
-@given(SECONDS, st.floats(1, 1e5))
-def test_where_the_cheapest_search_does_not_fit_none_does(backbone, budget):
+@given(SECONDS, st.floats(1, 1e5), st.floats(0.05, 1.0))
+def test_where_the_cheapest_search_does_not_fit_none_does(backbone, budget, subsample):
     def searches(costs):
         return plan(budget, costs, trials=1, enough_epochs=10, tune=RACE).search_epochs > 0
 
     costs = EpochCosts(search=0.0, derived=0.0, backbone=backbone, retrain_share=1.2)
-    for search, derived in ((2.0, 1.0), (3.0, 1.0), (2.0, 2.0), (20.0, 4.0)):
-        dearer = replace(costs, search=search * backbone, derived=derived * backbone)
-        assert searches(cheapest(costs)) or not searches(dearer)
+    for search, derived in ((2.0, 0.5), (3.0, 1.0), (2.0, 2.0), (20.0, 4.0)):
+        dearer = replace(costs, search=search * subsample * backbone, derived=derived * backbone)
+        assert searches(with_cheapest_search(costs, subsample)) or not searches(dearer)
 
 
-@pytest.mark.parametrize(
-    ("derived", "epochs"), [(3.0, 30), (1.0, 10), (0.5, 10), (100.0, MAX_EPOCHS // 2)]
-)
+@pytest.mark.parametrize(("derived", "epochs"), [(3.0, 30), (1.0, 10), (0.5, 10), (100.0, MAX_EPOCHS // 2)])
 def test_the_untouched_backbone_races_as_long_as_its_rival(derived, epochs):
     """With no fewer epochs, and no more than half of the most there are in a final training."""
     costs = EpochCosts(search=0.0, derived=derived, backbone=1.0, retrain_share=1.0)

@@ -9,7 +9,6 @@ from dashnas import config as config_module
 from dashnas.config import (
     FitConfig,
     LearningRateSchedule,
-    Recipe,
     RetrainConfig,
     Schedule,
     SearchConfig,
@@ -18,6 +17,7 @@ from dashnas.config import (
     differences,
 )
 from dashnas.errors import ConfigError
+from dashnas.recipe import Recipe
 from dashnas.space import SearchSpace
 
 SCHEDULE = {"search_epochs": 1, "tune_trials": 1, "tune_epochs": 1, "retrain_epochs": 1}

@@ -6,13 +6,14 @@ import torch
 
 from dashnas import Options, fit
 from dashnas.backbones import build_backbone
-from dashnas.config import Recipe, RetrainConfig, SearchConfig
+from dashnas.config import RetrainConfig, SearchConfig
 from dashnas.data import DataConfig, prepare
 from dashnas.losses import make_loss
 from dashnas.memory import count_step, measure_step
 from dashnas.ops import STRATEGIES, AggConv1d, AggConv2d
 from dashnas.precision import Precision
 from dashnas.progress import Silent
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.runs import Run
 from dashnas.search import make_supernet, search

@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 import dashnas.large_kernels
-from dashnas.config import Recipe, RetrainConfig
+from dashnas.config import RetrainConfig
 from dashnas.data import TargetKind
 from dashnas.errors import ConversionError
 from dashnas.large_kernels import by_fourier, large_kernels
 from dashnas.losses import make_loss
 from dashnas.ops.causal import CausalConv1d
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.training import compute_gradients
 from tiny import prepared

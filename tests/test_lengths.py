@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dashnas import SearchSpace, TrainedModel, fit, to_supernet
-from dashnas.config import Recipe, RetrainConfig, SearchConfig
+from dashnas.config import RetrainConfig, SearchConfig
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConfigError
 from dashnas.evaluate import validate
@@ -16,6 +16,7 @@ from dashnas.memory import count_step
 from dashnas.metrics import get_metric
 from dashnas.microbatch import set_gradients
 from dashnas.model import Topology
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain, retrain_phase
 from dashnas.search import search
 from dashnas.training import Interrupted

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dashnas import memory
-from dashnas.config import Recipe, RetrainConfig
+from dashnas.config import RetrainConfig
 from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
 from dashnas.memory import (
@@ -25,6 +25,7 @@ from dashnas.memory import (
     measure_step,
     parse_bytes,
 )
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from tiny import prepared
 

@@ -12,12 +12,13 @@ from torch.utils.data import Dataset, TensorDataset
 
 from dashnas import TrainedModel, dry_run, evaluate, fit, retrain, search, search_only, training, tune
 from dashnas.backbones import GridHead, PointHead
-from dashnas.config import Recipe, Schedule
+from dashnas.config import Schedule
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConfigError, ConversionError, NotEnoughMemoryError, RunError
 from dashnas.metrics import get_metric, score
 from dashnas.probe import HeadProbe
 from dashnas.progress import Silent
+from dashnas.recipe import Recipe
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.space import Architecture, Candidate
 from dashnas.training import DivergedError

@@ -11,7 +11,8 @@ import pytest
 from dashnas.config import LearningRateSchedule, Schedule, Tuner
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.errors import ConfigError
-from dashnas.presets import PRESETS, QUICK_STEPS, Options, Steps, resolve, tuning_share, usual_schedule
+from dashnas.presets import DEFAULT_STEPS, PRESETS, QUICK_STEPS, Options, Steps, resolve, tuning_share, usual_schedule
+from dashnas.recipe import RECIPES, Optimiser
 from dashnas.space import Architecture, Candidate, SearchSpace
 from dashnas.training import steps_per_epoch
 
@@ -144,7 +145,7 @@ def test_defaults_clip_the_final_training_and_drop_what_reaches_beyond_the_map()
 )  # 2500 steps, but at least 20 and at most 120 epochs
 def test_the_usual_schedule_has_about_the_same_steps_for_any_size(samples, epochs):
     length = Steps(steps=2500, fewest_epochs=20, most_epochs=120, trials=8)
-    assert usual_schedule(length, samples, 64) == Schedule(
+    assert usual_schedule(length, samples) == Schedule(
         search_epochs=epochs // 2, tune_trials=8, tune_epochs=epochs // 2, retrain_epochs=epochs
     )
 
@@ -164,6 +165,47 @@ def test_epochs_halve_for_search_and_tuning_unless_they_are_given():
     assert resolve(given, spec(1), 300).schedule == Schedule(
         search_epochs=7, tune_trials=2, tune_epochs=1, retrain_epochs=5
     )
+
+
+@pytest.mark.parametrize("preset", ["default", "quick"])
+@pytest.mark.parametrize(
+    ("dims", "wishes", "recipe", "batch_size"),
+    [
+        (1, {}, RECIPES[Optimiser.SGD], 64),
+        (1, {"backbone": "tcn"}, RECIPES[Optimiser.SGD], 64),
+        (1, {"optimiser": "adamw"}, RECIPES[Optimiser.ADAMW], 16),
+        (2, {}, RECIPES[Optimiser.ADAMW], 16),
+        (2, {"backbone": "convnext"}, RECIPES[Optimiser.ADAMW], 16),
+        (2, {"device": "cuda"}, RECIPES[Optimiser.ADAMW], 64),
+        (2, {"batch_size": 32}, RECIPES[Optimiser.ADAMW], 32),
+        (2, {"optimiser": "sgd"}, RECIPES[Optimiser.SGD], 64),
+    ],
+)
+def test_images_are_learned_by_adamw_on_a_cpu_in_small_batches(preset, dims, wishes, recipe, batch_size):
+    config = resolve(Options(preset=preset, **wishes), spec(dims), 300)
+    assert (config.recipe, config.batch_size) == (recipe, batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [None, 8, 256])
+def test_the_usual_epochs_do_not_depend_on_the_batch_size(batch_size):
+    assert resolve(Options(batch_size=batch_size), spec(2), 3200).schedule == usual_schedule(DEFAULT_STEPS, 3200)
+
+
+def test_an_optimiser_brings_its_usual_rate_to_every_preset_without_a_grid():
+    large = DataSpec(channels=3, spatial_shape=(224, 224), target_kind=TargetKind.CLASSES, outputs=1000)
+    assert resolve(Options(preset="imagenet", optimiser="adamw"), large, 1000).recipe == RECIPES[Optimiser.ADAMW]
+    with pytest.raises(ConfigError, match="tries a grid of its own for optimiser"):
+        resolve(Options(preset="paper", optimiser="adamw"), spec(1), 300)
+    with pytest.raises(ConfigError, match=r"unknown optimiser 'adam'.*adamw"):
+        Options(optimiser="adam")
+
+
+@pytest.mark.parametrize(("race", "epochs"), [(True, 9), (False, None)])
+def test_without_a_race_a_schedule_has_no_epochs_for_it(race, epochs):
+    raced = Schedule(search_epochs=1, tune_trials=1, tune_epochs=3, retrain_epochs=3, backbone_epochs=9)
+    schedule = resolve(Options(schedule=raced, race=race), spec(1), 300).schedule
+    assert schedule is not None
+    assert schedule.backbone_epochs == epochs
 
 
 def test_a_budget_leaves_epochs_and_width_open_in_the_default_preset_alone():
@@ -250,15 +292,15 @@ def test_a_negative_seed_is_refused_at_once():
 def test_the_wishes_of_the_user_stand_above_every_preset(preset):
     wishes = Options(
         preset=preset, seed=3, metric="error", class_weights="balanced", backbone="tcn", width=5, kernel_sizes=(3,),
-        dilations=(2,), separable=True, batch_size=7, learning_rate=0.3, weight_decay=0.0, dropout=0.4, device="cpu",
-        threads=1,
+        dilations=(2,), separable=True, batch_size=7, optimiser="adamw",
+        learning_rate=0.3, weight_decay=0.0, dropout=0.4, device="cpu", threads=1,
     )  # fmt: skip
     if preset == "paper":  # which tries a grid of its own
-        wishes = dataclasses.replace(wishes, learning_rate=None, weight_decay=None, dropout=None)
+        wishes = dataclasses.replace(wishes, optimiser=None, learning_rate=None, weight_decay=None, dropout=None)
     config = resolve(wishes, spec(1), 300)
     for name in ("preset", "seed", "metric", "class_weights", "backbone", "width", "batch_size", "device", "threads"):
         assert getattr(config, name) == getattr(wishes, name), name
-    for name in ("learning_rate", "weight_decay", "dropout"):
+    for name in ("optimiser", "learning_rate", "weight_decay", "dropout"):
         assert getattr(wishes, name) in (None, getattr(config.recipe, name)), name
     assert config.search.separable
     assert config.space == SearchSpace(kernel_sizes=(3,), dilations=(2,))

@@ -37,7 +37,6 @@ def test_each_kind_of_target_is_probed_whatever_is_computed_at_once(kind, dims):
     data = prepared(kind, dims)
     found = probe(data, Passing(data.spec))
     assert found.cells == tuple(map(min, CELLS[dims], data.spec.spatial_shape))
-    assert 0 <= found.confidence <= 1
     assert np.isfinite([found.mean, found.grid]).all()
     assert probe(data, Passing(data.spec), batch_size=3) == pytest.approx(found)
 
@@ -50,7 +49,9 @@ def test_the_scores_are_those_of_ridge_regression_on_means_of_the_features():
     found = probe(data, Passing(data.spec))
 
     def error(per_cell):
-        x, x_validation = (per_cell(part.batch(np.arange(len(part))).x.numpy()) for part in (data.train, data.validation))
+        x, x_validation = (
+            per_cell(part.batch(np.arange(len(part))).x.numpy()) for part in (data.train, data.validation)
+        )
         scale = StandardScaler().fit(x)
         model = RidgeCV(np.logspace(-2, 5, 15)).fit(scale.transform(x), 2 * np.eye(3)[data.train.targets()] - 1)
         answers = model.predict(scale.transform(x_validation)).argmax(axis=1)
@@ -74,14 +75,13 @@ def test_a_network_that_leaves_one_position_is_left_alone():
 
 
 def test_no_more_samples_than_enough_are_computed(monkeypatch):
-    monkeypatch.setattr("dashnas.probe.MOST_SAMPLES", 10)
+    monkeypatch.setattr("dashnas.probe.MOST_FITTED", 10)
     data, seen = prepared(TargetKind.CLASSES), []
     network = Passing(data.spec)
     network.register_forward_hook(lambda module, arguments, output: seen.append(len(output)))
     probe(data, network)
     assert sum(seen) == 10 + len(data.validation)
     probe(data, network, seed=1)
-    assert not network._forward_pre_hooks
     assert not network.head._forward_pre_hooks
 
 

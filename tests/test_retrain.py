@@ -1,13 +1,17 @@
 """Training from scratch under a recipe: the last epoch's weights are kept."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
 
-from dashnas.config import LearningRateSchedule, Recipe, RetrainConfig
+from dashnas.config import LearningRateSchedule, RetrainConfig
 from dashnas.losses import make_loss
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain, retrain_phase
 from dashnas.runs import read_events
+from dashnas.training import Interrupted, _order, rate_factor
 from tiny import prepared, session
 
 RECIPE = Recipe(learning_rate=0.07, weight_decay=3e-4, momentum=0.8)
@@ -33,6 +37,38 @@ def test_recipe_and_settings_reach_the_optimiser_and_the_phase():
     assert len(group["params"]) == 2
     assert (phase.schedule, phase.clip, phase.subsample) == (schedule, 0.5, 1.0)
     assert phase.shape_gradients is None
+
+
+@pytest.mark.parametrize("stop", [None, 3])
+def test_adamw_steps_as_pytorch_s_with_the_rates_of_the_schedule(stop, tmp_path):
+    """Also where the training is stopped and goes on from its checkpoint, which has both moments."""
+    data, loss = parts()
+    recipe = Recipe(optimiser="adamw", learning_rate=0.01, weight_decay=0.05, momentum=0.8)
+    expected = network()
+    optimiser = torch.optim.AdamW(expected.parameters(), lr=0.01, betas=(0.8, 0.999), weight_decay=0.05)
+    made = retrain_phase("own", expected, data.train, loss, recipe, RetrainConfig(), epochs=2, batch_size=8, seed=1)
+    for epoch in range(2):
+        order = _order(made, epoch)
+        for step, indices in enumerate(order):
+            optimiser.param_groups[0]["lr"] = 0.01 * rate_factor(made.schedule, epoch, step / len(order), 2)
+            optimiser.zero_grad()
+            batch = data.train.batch(indices)
+            loss(expected(batch.x), batch).backward()
+            optimiser.step()
+    steps = iter(range(1, 100))
+    with contextlib.suppress(Interrupted), session(tmp_path, stop_requested=lambda: next(steps) == stop) as there:
+        retrain_by(recipe, network(), there)
+    trained = network()
+    with session(tmp_path) as there:
+        retrain_by(recipe, trained, there)
+    torch.testing.assert_close(trained.state_dict(), expected.state_dict())
+
+
+def retrain_by(recipe, network, session):
+    data, loss = parts()
+    retrain(
+        "retrain", network, data.train, loss, recipe, RetrainConfig(), epochs=2, batch_size=8, seed=1, session=session
+    )  # fmt: skip
 
 
 def test_the_weights_of_the_last_epoch_are_kept_whatever_the_loss_was(tmp_path):

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from dashnas import tune as tune_module
-from dashnas.config import Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
+from dashnas.config import RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.data import TargetKind
 from dashnas.errors import DashnasError
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
+from dashnas.recipe import Recipe
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.training import DivergedError, Interrupted
 from dashnas.tune import Trial, Tuning, grid, trial_from_json, trial_to_json
@@ -231,6 +232,15 @@ def test_the_given_recipe_is_tried_first_and_others_are_drawn_by_the_seed(data, 
     assert not set(trials[1:]) & set(other[1:])
 
 
+def test_recipes_are_drawn_for_the_optimiser_of_the_given_one(data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: 0.5)
+    given = Recipe(optimiser="adamw", learning_rate=2e-3, weight_decay=0.05)
+    for recipe in [t.recipe for t in run(study(data, recipe=given), tmp_path)[0]][1:]:
+        assert recipe.optimiser == "adamw"
+        assert 3e-4 <= recipe.learning_rate <= 1e-2
+        assert 1e-3 <= recipe.weight_decay <= 0.3
+
+
 RACE = ("backbone", "derived")
 """Networks that race."""
 
@@ -243,7 +253,9 @@ def test_networks_race_under_the_given_recipe_and_others_are_for_the_best_of_the
     assert [t.recipe == given for t in trials] == [True, True, False, False]
 
 
-@pytest.mark.parametrize(("sure", "better"), [(0.0, "backbone"), (0.89, "backbone"), (0.9, "derived"), (1.0, "derived")])
+@pytest.mark.parametrize(
+    ("sure", "better"), [(0.0, "backbone"), (0.89, "backbone"), (0.9, "derived"), (1.0, "derived")]
+)
 def test_it_takes_evidence_to_move_away_from_the_first(sure, better, data, tmp_path, monkeypatch):
     """However much better the score is."""
     Told(monkeypatch, lambda trial, epoch: [0.4, 0.1, 0.05][trial], sure={1: sure})
@@ -276,7 +288,8 @@ def test_what_is_weighed_are_the_predictions_of_both_on_the_validation_part(data
     np.testing.assert_array_equal(first, leader)  # the second network, as it was when it won
     for predictions, score in ((beaten, trials[0].score), (first, trials[1].score), (second, trials[2].score)):
         assert np.mean(predictions.argmax(axis=1) != part.targets()) == pytest.approx(score)
-    assert 0 <= confidence <= 1
+    wrong = [predictions.argmax(axis=1) != part.targets() for predictions in (first, beaten)]
+    assert (confidence > 0.5) == (wrong[0].mean() < wrong[1].mean())
 
 
 @pytest.mark.parametrize("sure", [0.0, 1.0])

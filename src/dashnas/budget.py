@@ -33,6 +33,9 @@ TIMING_SECONDS = 3.0
 CHEAPEST_SEARCH = 2.0
 """Steps of the untouched backbone that a step of a search takes at least."""
 
+CHEAPEST_DERIVED = 0.5
+"""The same of a step of the network that comes out: its kernels may be smaller than the backbone's."""
+
 MANY_TRIALS = 4
 """Where there is time for so many recipes, a random architecture races beside the searched one."""
 
@@ -130,9 +133,15 @@ def _alone(epochs: int) -> Schedule:
     )
 
 
-def cheapest(backbone: EpochCosts) -> EpochCosts:
-    """What epochs would cost with the cheapest search there is, from what those of the untouched backbone do."""
-    return replace(backbone, search=CHEAPEST_SEARCH * backbone.backbone, derived=backbone.backbone)
+def with_cheapest_search(costs: EpochCosts, subsample: float) -> EpochCosts:
+    """What epochs would cost at least with a search of full mixtures, from what those of the untouched backbone do.
+
+    Args:
+        costs: of the untouched backbone.
+        subsample: share of the batches that an epoch of the search visits.
+    """
+    search = CHEAPEST_SEARCH * subsample * costs.backbone
+    return replace(costs, search=search, derived=CHEAPEST_DERIVED * costs.backbone)
 
 
 def backbone_epochs(rival_epochs: int, costs: EpochCosts) -> int:
@@ -182,6 +191,16 @@ def tuning_seconds(trials: int, costs: EpochCosts, tune: TuneConfig) -> float:
     if tune.race:
         beside = max(costs.derived, costs.backbone) + (costs.derived if random_races(trials) else 0.0)
     return full_trials(trials, tune) * costs.derived + tune.subsample * beside
+
+
+def seconds_of_tuning(schedule: Schedule, costs: EpochCosts, tune: TuneConfig) -> float:
+    """What all trials of a schedule are expected to cost."""
+    backbone = (schedule.epochs_of("backbone") if tune.race else schedule.tune_epochs) * costs.backbone
+    if not costs.derived:  # the untouched backbone alone, with or without a trial
+        return backbone if schedule.backbone_epochs else 0.0
+    more = 1 if tune.race and random_races(schedule.tune_trials) else 0
+    derived = (full_trials(schedule.tune_trials, tune) + tune.subsample * more) * schedule.tune_epochs * costs.derived
+    return derived + tune.subsample * backbone
 
 
 def full_trials(trials: int, tune: TuneConfig) -> float:

@@ -5,40 +5,15 @@ from enum import StrEnum
 from math import inf
 from typing import Any, Literal
 
+from dashnas.checks import MOST, read_name, require, require_count, require_positive_or_none
 from dashnas.data.config import DataConfig
 from dashnas.data.task_data import CLEAN, check_protocol
-from dashnas.errors import ConfigError, unknown_name
+from dashnas.errors import unknown_name
 from dashnas.ops.plan import AUTO, PLANS
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.precision import Precision
+from dashnas.recipe import RECIPES, Optimiser, Recipe
 from dashnas.space import SearchSpace
-
-MOST = 10**9
-"""Of epochs, trials, samples of a batch or channels. No machine has time or memory for more, and PyTorch breaks beyond
-64 bits."""
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-def _require_count(name: str, value: int) -> None:
-    _require(value >= 1, f"{name} must be at least 1, got {value}")
-    _require(value <= MOST, f"{name} must be at most {MOST}, got {value}")
-
-
-def _require_positive_or_none(name: str, value: float | None) -> None:
-    _require(value is None or value > 0, f"{name} must be positive, or None for none, got {value}")
-
-
-def read_name(config: Any, name: str, names: type[StrEnum]) -> None:
-    """Make a member of a plain string that a frozen configuration was given."""
-    value = getattr(config, name)
-    try:
-        object.__setattr__(config, name, names(value))
-    except ValueError:
-        raise ConfigError(unknown_name(name, str(value), [member.value for member in names])) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,46 +28,8 @@ class LearningRateSchedule:
     """What the rate is multiplied by at a milestone."""
 
     def __post_init__(self) -> None:
-        _require(self.shape in ("cosine", "steps"), f"shape must be 'cosine' or 'steps', got {self.shape!r}")
-        _require(0 < self.factor <= 1, f"factor must lie in (0, 1], got {self.factor}")
-
-
-class Optimiser(StrEnum):
-    """How weights descend."""
-
-    SGD = "sgd"
-    """Stochastic gradient descent with Nesterov momentum."""
-    ADAMW = "adamw"
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019); its second moment decays by 0.999."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How the weights of a network are trained; the defaults are the middle of the paper's grid."""
-
-    optimiser: Optimiser = Optimiser.SGD
-    """How they descend. A plain string does too."""
-    learning_rate: float = 0.1
-    """Start value."""
-    weight_decay: float = 5e-4
-    """L2 penalty on the weights."""
-    momentum: float = 0.9
-    """Share of the last update that is kept."""
-    dropout: float = 0.0
-    """Probability that a value is dropped, where the backbone has dropout."""
-
-    def __post_init__(self) -> None:
-        read_name(self, "optimiser", Optimiser)
-        _require(0 < self.learning_rate < inf, f"learning_rate must be positive, got {self.learning_rate}")
-        _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
-        _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
-        _require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
-
-    def describe(self) -> str:
-        """In words, for a message or a table."""
-        numbers = {name: value for name, value in asdict(self).items() if name != "optimiser"}
-        told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
-        return ", ".join([self.optimiser, *told])
+        require(self.shape in ("cosine", "steps"), f"shape must be 'cosine' or 'steps', got {self.shape!r}")
+        require(0 < self.factor <= 1, f"factor must lie in (0, 1], got {self.factor}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,16 +77,16 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "arch_learning_rate", "temperature"):
-            _require(0 < getattr(self, name) < inf, f"{name} must be positive, got {getattr(self, name)}")
+            require(0 < getattr(self, name) < inf, f"{name} must be positive, got {getattr(self, name)}")
         for name in ("weight_decay", "arch_weight_decay", "size_penalty"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
-        _require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
-        _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
+            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
+        require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
         for name in ("arch_grad_norm", "clip", "kernel_std"):
-            _require_positive_or_none(name, getattr(self, name))
+            require_positive_or_none(name, getattr(self, name))
         known = (AUTO, *STRATEGIES)
-        _require(self.strategy in known, unknown_name("strategy", self.strategy, known))
-        _require(self.plan in PLANS, unknown_name("plan", self.plan, PLANS))
+        require(self.strategy in known, unknown_name("strategy", self.strategy, known))
+        require(self.plan in PLANS, unknown_name("plan", self.plan, PLANS))
         read_name(self, "precision", Precision)
 
 
@@ -175,13 +112,14 @@ class TuneConfig:
     reduction: int = 3
     """Halving keeps one in this many recipes at each rung."""
     race: bool = False
-    """Whether the untouched backbone and a random architecture are tried beside what was searched. The best of them
-    goes on to the final training, with the weights it has by then."""
+    """Whether the untouched backbone and a random architecture are tried beside what was searched. The untouched one
+    stays unless there is evidence for another, which then goes on to the final training with the weights it has by
+    then, and with the head that suits it."""
 
     def __post_init__(self) -> None:
         read_name(self, "tuner", Tuner)
-        _require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
-        _require(self.reduction >= 2, f"reduction must be at least 2, got {self.reduction}")
+        require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
+        require(self.reduction >= 2, f"reduction must be at least 2, got {self.reduction}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +134,7 @@ class RetrainConfig:
     """Of its arithmetic, and the tuning's. A plain string does too."""
 
     def __post_init__(self) -> None:
-        _require_positive_or_none("clip", self.clip)
+        require_positive_or_none("clip", self.clip)
         read_name(self, "precision", Precision)
 
 
@@ -219,13 +157,13 @@ class Schedule:
     is time for no rival; None is `tune_epochs`, or no trial at all where nothing is searched."""
 
     def __post_init__(self) -> None:
-        _require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
-        _require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
+        require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
+        require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
         for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
-            _require_count(name, getattr(self, name))
+            require_count(name, getattr(self, name))
         for name in ("width", "backbone_epochs"):
             if (value := getattr(self, name)) is not None:
-                _require_count(name, value)
+                require_count(name, value)
 
     def epochs_of(self, network: str) -> int:
         """Epochs of one of the networks that race, by its name."""
@@ -264,7 +202,7 @@ class FitConfig:
     """How the data are read and split."""
     search: SearchConfig = SearchConfig()
     """The search."""
-    recipe: Recipe = Recipe()
+    recipe: Recipe = RECIPES[Optimiser.SGD]
     """The recipe that tuning starts from."""
     tune: TuneConfig = TuneConfig()
     """The tuning."""
@@ -282,26 +220,26 @@ class FitConfig:
     """Threads of the CPU; None is PyTorch's own choice."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.batch_size >= 2,
             f"batch_size must be at least 2, for batch normalisation; got {self.batch_size}",
         )
-        _require_count("batch_size", self.batch_size)
-        _require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        require_count("batch_size", self.batch_size)
+        require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
         check_protocol(self.protocol)
-        _require(self.loss_scale > 0, f"loss_scale must be positive, got {self.loss_scale}")
+        require(self.loss_scale > 0, f"loss_scale must be positive, got {self.loss_scale}")
         for name in ("width", "search_width", "threads"):
             if (value := getattr(self, name)) is not None:
-                _require_count(name, value)
-        _require(
+                require_count(name, value)
+        require(
             self.budget_seconds is None or self.budget_seconds > 0,
             f"budget must be a positive time, got {self.budget_seconds} seconds",
         )
-        _require(
+        require(
             self.budget_seconds is None or self.schedule is None,
             "give either a budget or epochs, not both: a budget works the epochs out",
         )
-        _require(
+        require(
             self.memory_bytes is None or self.memory_bytes > 0,
             f"memory must be a positive number of bytes, got {self.memory_bytes}",
         )

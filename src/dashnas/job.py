@@ -12,9 +12,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from dashnas.backbones import GridHead
-from dashnas.budget import RESERVE, EpochCosts, Planner, cheapest, most_epochs, plan, random_races, time_steps
-from dashnas.config import FitConfig, Optimiser, Recipe, Schedule, Tuner
+from dashnas.backbones import keep_positions
+from dashnas.budget import (
+    RESERVE,
+    EpochCosts,
+    Planner,
+    most_epochs,
+    plan,
+    random_races,
+    time_steps,
+    with_cheapest_search,
+)
+from dashnas.config import FitConfig, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
@@ -26,10 +35,11 @@ from dashnas.metrics import Metric
 from dashnas.microbatch import FEWEST, MICRO_BATCHES, shared_micro_batch
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
-from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, stock_batch_size, usual_schedule
+from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
 from dashnas.probe import HeadProbe, probe_head
 from dashnas.progress import Reporter, Silent
 from dashnas.protocol_metrics import find_metric
+from dashnas.recipe import Optimiser, Recipe
 from dashnas.retrain import retrain, retrain_phase
 from dashnas.runs import Run, damage_named
 from dashnas.search import make_supernet, plan_layers, search, search_phase
@@ -192,6 +202,7 @@ class Job:
         needs = self._needs.get(self.config.width)
         if needs is None:
             needs = self._weigh_all(self._sample_phases(), measure=False)
+        needs = {name: need for name, need in needs.items() if name in self.networks}
         for name, need in needs.items():
             if need.micro_batch < self.batch_size:
                 self._warn(
@@ -296,7 +307,8 @@ class Job:
         deadline = self.started + budget_seconds
         best: Schedule | None = None
         widths = (self.config.width,) if self.config.width is not None else WIDTHS
-        if "search" in self.networks and self.config.tune.race:
+        races = "search" in self.networks and self.config.tune.race
+        if races and not self.config.search.separable:
             alone = self._schedule_without_search(deadline, widths[0], plan)
             if alone is not None:
                 return replace(alone, width=widths[0])
@@ -309,8 +321,10 @@ class Job:
                     raise
                 break
             schedule, enough = self._plan_within(deadline - time.monotonic(), calibration.costs, plan)
-            if best is not None and best.search_epochs and not schedule.search_epochs:
-                break  # kernels that are searched are worth more than channels
+            if races and not schedule.search_epochs:
+                # Kernels that are searched are worth more than channels, and no larger width has the time.
+                best = best or replace(schedule, width=width)
+                break
             if best is None or enough:
                 best = replace(schedule, width=width)
             if not enough:
@@ -324,9 +338,11 @@ class Job:
         A few steps of a supernet can take longer than the whole budget.
         """
         self.use_width(width)
+        self._refuse_too_large()
         phases = self._sample_trainings(None, names=("backbone",))
         needs = self._needs[width] = self._weigh_all(phases, measure=False)
-        costs = cheapest(self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()}))
+        costs = self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()})
+        costs = with_cheapest_search(costs, self.config.search.subsample)
         schedule, _ = self._plan_within(deadline - time.monotonic(), costs, plan)
         return None if schedule.search_epochs else schedule
 
@@ -373,7 +389,7 @@ class Job:
     def _plan_within(self, seconds: float, costs: EpochCosts, plan: Planner) -> tuple[Schedule, bool]:
         """The schedule for some seconds, and whether the training gets enough epochs."""
         steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
-        usual = usual_schedule(steps, len(self.data.train), stock_batch_size(len(self.data.train)))
+        usual = usual_schedule(steps, len(self.data.train))
         trials = len(grid(self.config.tune)) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
         enough_epochs = usual.retrain_epochs // 2
         schedule = plan(seconds, costs, trials=trials, tune=self.config.tune, enough_epochs=enough_epochs)
@@ -489,8 +505,7 @@ class Job:
         if tuned is not None:
             load_tuned_weights(self.session.run, tuned, network)
         if cells is not None:
-            with self._seeded("head"):
-                network.head = GridHead.like(network.head, cells)  # type: ignore[arg-type]
+            keep_positions(network, cells)
         try:
             seconds = retrain(
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,

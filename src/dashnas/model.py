@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from dashnas.backbones import BACKBONES, GridHead, build_backbone
+from dashnas.backbones import BACKBONES, build_backbone, keep_positions
 from dashnas.convert import derive
 from dashnas.data import read_inputs
 from dashnas.data.normalise import Normaliser
@@ -46,7 +46,7 @@ class Topology:
         if architecture is not None:
             network = derive(network, architecture, initialise=BACKBONES[self.backbone].initialise)
         if self.cells is not None:
-            network.head = GridHead.like(network.head, self.cells)  # type: ignore[arg-type]
+            keep_positions(network, self.cells)
         return network
 
     def build_for_search(self, spec: DataSpec) -> nn.Module:

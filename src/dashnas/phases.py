@@ -5,13 +5,14 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from dashnas.config import Recipe, Schedule
+from dashnas.config import Schedule
 from dashnas.errors import RunError
 from dashnas.job import NETWORKS, Job
 from dashnas.probe import HeadProbe
+from dashnas.recipe import Recipe
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
-from dashnas.tune import EVIDENCE, Trial, trial_from_json, trial_to_json
+from dashnas.tune import Trial, trial_from_json, trial_to_json
 
 
 class Searched(NamedTuple):
@@ -45,13 +46,13 @@ class Tuned(NamedTuple):
     """By network that raced: how sure it was that it is better than the best one before it."""
     head: HeadProbe | None = None
     """What was found of its head; None where nothing was asked."""
-    goes_on: bool = False
+    keeps_weights: bool = False
     """Whether the final training goes on from the weights of the trials."""
 
     @property
     def cells(self) -> tuple[int, ...] | None:
         """Of the grid whose positions the head keeps from now on; None leaves it as it is."""
-        return self.head.cells if self.head is not None and self.head.confidence >= EVIDENCE else None
+        return self.head.cells if self.head is not None and self.head.pays else None
 
     @property
     def is_untouched(self) -> bool:
@@ -65,7 +66,8 @@ class Tuned(NamedTuple):
 
     def weights_of(self, network: str) -> str | None:
         """What `Job.retrain` takes to go on from a network's weights of the race; None where it has none."""
-        return network if self.goes_on and self.scores.get(network) is not None else None
+        has_weights = any(trial.network == network and trial.state == "complete" for trial in self.trials)
+        return network if self.keeps_weights and has_weights else None
 
     @property
     def seconds(self) -> float:
@@ -142,10 +144,17 @@ def tune(job: Job, found: Searched) -> Tuned:
         job.session.reporter.message(_describe_race(best.network, raced, job.metric.name))
     job.session.reporter.message(f"recipe: {best.recipe.describe()}")
     tuned = Tuned(
-        best.network, entrants[best.network], best.recipe, schedule, trials,
-        scores, best.score, confidence, head,
-        goes_on=job.config.tune.race,
-    )  # fmt: skip
+        network=best.network,
+        architecture=entrants[best.network],
+        recipe=best.recipe,
+        schedule=schedule,
+        trials=trials,
+        scores=scores,
+        best_score=best.score,
+        confidence=confidence,
+        head=head,
+        keeps_weights=job.config.tune.race,
+    )
     if head is not None:
         job.session.reporter.message(_describe_head(head, tuned.cells, job.metric.name))
     return tuned
@@ -156,9 +165,9 @@ def _decide(
 ) -> dict[str, Any]:
     """What is trained in the end, and how long: the content of `winner.json`."""
     run, schedule = job.session.run, found.schedule
-    goes_on = job.config.tune.race
-    head = job.probe(best.network, entrants[best.network], best.recipe) if goes_on else None
-    if job.config.schedule is None and goes_on:
+    race = job.config.tune.race
+    head = job.probe(best.network, entrants[best.network], best.recipe) if race else None
+    if job.config.schedule is None and race:
         if begun := [name for name in ("retrain", "backbone") if run.load_checkpoint(name) is not None]:
             files = " and ".join(f"checkpoints/{name}.pt" for name in begun)
             raise RunError(
@@ -167,7 +176,7 @@ def _decide(
             )
         spent = found.seconds + sum(trial.seconds for trial in trials)
         epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
-        touched = entrants[best.network] is not None or (head is not None and head.confidence >= EVIDENCE)
+        touched = entrants[best.network] is not None or (head is not None and head.pays)
         schedule = job.schedule_after_race(schedule, best.network, epochs, spent, touched=touched)
         run.write("schedule.json", asdict(schedule))
     return {

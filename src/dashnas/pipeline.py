@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dashnas.budget import FEWEST_EPOCHS, tuning_seconds
+from dashnas.budget import FEWEST_EPOCHS, seconds_of_tuning
 from dashnas.config import Schedule
 from dashnas.convert import Conversion
 from dashnas.errors import ConfigError
@@ -78,6 +78,8 @@ def search_only(
     options = options or Options()
     with workspace(source, options, out, reporter) as job:
         architecture = searched(job, settled_schedule(job)).architecture
+        if architecture is None and options.budget_seconds is None:
+            raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")
         if architecture is None:
             raise ConfigError(
                 f"{options.budget_seconds:g} s are too few to search: an epoch of the search would take more than a "
@@ -122,7 +124,6 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
         calibration = job.calibrate(measure=True)
         costs = calibration.costs
         _, conversion = job.supernet()
-        tuning = tuning_seconds(schedule.tune_trials, costs, job.config.tune)
         return DryRun(
             settings=job.config.to_json(),
             schedule=schedule,
@@ -130,7 +131,7 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
             architecture_given=job.given_architecture is not None,
             seconds={
                 "search": schedule.search_epochs * costs.search,
-                "tune": schedule.tune_epochs * tuning if derived else 0.0,
+                "tune": seconds_of_tuning(schedule, costs, job.config.tune),
                 "retrain": schedule.retrain_epochs * costs.retrain_share * costs.derived if derived else 0.0,
                 "backbone": schedule.retrain_epochs * costs.retrain_share * costs.backbone,
             },

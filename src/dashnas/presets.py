@@ -7,33 +7,28 @@ from typing import Any, Literal
 
 import torch
 
-from dashnas.backbones import ADAMW, BACKBONES, default_backbone, paper_width
+from dashnas.backbones import BACKBONES, default_backbone, paper_width
+from dashnas.checks import read_name
 from dashnas.config import (
     FitConfig,
     LearningRateSchedule,
-    Optimiser,
-    Recipe,
     RetrainConfig,
     Schedule,
     SearchConfig,
     TuneConfig,
     Tuner,
-    read_name,
 )
 from dashnas.data.config import DataConfig
 from dashnas.data.spec import DataSpec
 from dashnas.data.task_data import CLEAN, PaperSettings, check_protocol
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.precision import Precision
+from dashnas.recipe import RECIPES, Optimiser, Recipe
 from dashnas.space import Architecture, SearchSpace
 from dashnas.training import steps_per_epoch
 
 MOST_THREADS = 1024
 """Of the CPU; PyTorch crashes, without an exception, where the machine cannot start as many as it is told."""
-
-
-RECIPES = {Optimiser.SGD: Recipe(), Optimiser.ADAMW: ADAMW}
-"""The usual one with each optimiser."""
 
 
 SMALL_BATCH = 16
@@ -174,13 +169,15 @@ def resolve(
             f"the preset {options.preset!r} tries a grid of its own for {', '.join(recipe)}; leave these out, "
             "or take another preset"
         )
+    if options.optimiser is not None and options.optimiser is not config.recipe.optimiser:
+        config = replace(config, recipe=RECIPES[options.optimiser])
     race = _race(options, config)
     width, search_width = _widths(options, config)
     return replace(
         config,
         preset=options.preset,
         seed=options.seed,
-        backbone=options.backbone or config.backbone,
+        backbone=config.backbone if options.backbone is None else options.backbone,
         official=options.official,
         protocol=options.protocol,
         metric=options.metric,
@@ -263,13 +260,14 @@ def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> 
     if options.schedule is not None:
         if given or options.budget_seconds is not None:
             raise ConfigError("a schedule says all epochs and trials; give no budget and no epochs beside it")
-        return _searching(options, options.schedule, race)
+        schedule = options.schedule if race else replace(options.schedule, backbone_epochs=None)
+        return _searching(options, schedule, race)
     if options.budget_seconds is not None:
         if given:
             raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
         return None
     length = QUICK_STEPS if options.preset == "quick" else DEFAULT_STEPS
-    usual = config.schedule or usual_schedule(length, samples, options.batch_size or stock_batch_size(samples))
+    usual = config.schedule or usual_schedule(length, samples)
     if options.epochs is not None:
         half = max(math.ceil(options.epochs / 2), 1)
         usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
@@ -292,7 +290,7 @@ class Steps:
     """How long a preset trains, whatever the size of the data."""
 
     steps: int
-    """Of the final training, about."""
+    """Of the final training, about, with the stock batch size."""
     fewest_epochs: int
     most_epochs: int
     trials: int
@@ -303,9 +301,9 @@ DEFAULT_STEPS = Steps(steps=2500, fewest_epochs=20, most_epochs=120, trials=8)
 QUICK_STEPS = Steps(steps=600, fewest_epochs=10, most_epochs=60, trials=1)
 
 
-def usual_schedule(length: Steps, samples: int, batch_size: int) -> Schedule:
-    """Epochs that come to about the same number of training steps on data sets of any size."""
-    epochs = round(length.steps / steps_per_epoch(samples, batch_size))
+def usual_schedule(length: Steps, samples: int) -> Schedule:
+    """Epochs that come to about the same number of steps on data sets of any size, with the stock batch size."""
+    epochs = round(length.steps / steps_per_epoch(samples, stock_batch_size(samples)))
     epochs = min(max(epochs, length.fewest_epochs), length.most_epochs)
     half = math.ceil(epochs / 2)
     return Schedule(search_epochs=half, tune_trials=length.trials, tune_epochs=half, retrain_epochs=epochs)
@@ -313,18 +311,17 @@ def usual_schedule(length: Steps, samples: int, batch_size: int) -> Schedule:
 
 def _default(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:
     width = 64 if spec.spatial_dims == 1 else 16
-    backbone = options.backbone or default_backbone(spec)
-    recipe = BACKBONES[backbone].recipe if backbone in BACKBONES else Recipe()
-    if options.optimiser is not None and options.optimiser != recipe.optimiser:
-        recipe = RECIPES[Optimiser(options.optimiser)]
+    backbone = default_backbone(spec) if options.backbone is None else options.backbone
+    usual = BACKBONES[backbone].optimiser if backbone in BACKBONES else Optimiser.SGD
+    optimiser = options.optimiser or usual
     batch_size = stock_batch_size(samples)
-    if recipe.optimiser is Optimiser.ADAMW and torch.device(options.device).type == "cpu":
+    if optimiser is Optimiser.ADAMW and torch.device(options.device).type == "cpu":
         batch_size = SMALL_BATCH
     return FitConfig(
         backbone=backbone,
         width=width,
         batch_size=batch_size if options.batch_size is None else options.batch_size,
-        recipe=recipe,
+        recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0),
     )

@@ -1,26 +1,26 @@
 """Whether a head that keeps positions pays: linear probes of what the last layer of a trained network sees."""
 
 from dataclasses import dataclass
-from itertools import starmap
 
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from dashnas.backbones.heads import PointHead, cell_means
 from dashnas.data.parts import Part
 from dashnas.data.spec import DataSpec
 from dashnas.evaluate import confidence_of, predict_part, value_of
-from dashnas.metrics import Metric
+from dashnas.metrics import ENOUGH_CONFIDENCE, Metric
 
 CELLS = {1: (8,), 2: (4, 4)}
 """The grid to try, by the number of spatial axes."""
 
-MOST_SAMPLES = 2000
-"""Of the training part that a probe is fitted to."""
+MOST_FITTED, MOST_SCORED = 2000, 10_000
+"""Samples of the training part that a probe is fitted to, and of the validation part that it is scored on."""
 
 PENALTIES = np.logspace(-2, 5, 15)
 """To choose from by leave-one-out, on standardised features."""
@@ -38,6 +38,11 @@ class HeadProbe:
     """Validation score with the means over the cells."""
     confidence: float
     """How sure it is that the grid is better, by the paired bootstrap on the validation part."""
+
+    @property
+    def pays(self) -> bool:
+        """Whether there is evidence for the grid."""
+        return self.confidence >= ENOUGH_CONFIDENCE
 
 
 def probe_head(
@@ -66,25 +71,31 @@ def probe_head(
     """
     if not isinstance(getattr(network, "head", None), PointHead):
         return None
-    chosen = np.random.default_rng(seed).permutation(len(train))[:MOST_SAMPLES]
-    fitted_to = train.subset(np.sort(chosen))
-    (x, cells), (x_validation, _) = (_features(network, part, batch_size, device) for part in (fitted_to, validation))
+    train, validation = _some(train, MOST_FITTED, seed), _some(validation, MOST_SCORED, seed)
+    (x, cells), (x_validation, _) = (_features(network, part, batch_size, device) for part in (train, validation))
     if max(cells) == 1 or not (np.isfinite(x).all() and np.isfinite(x_validation).all()):
         return None
-    y = _regression_targets(fitted_to.targets(), train.spec)
+    y = _regression_targets(train.targets(), train.spec)
 
     def predicted(x: np.ndarray, x_validation: np.ndarray) -> np.ndarray:
         model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES)).fit(x.reshape(len(x), -1), y)
         return np.asarray(model.predict(x_validation.reshape(len(x_validation), -1))).reshape(len(x_validation), -1)
 
-    # Cells are of equal size: the mean over them is the mean over all positions.
-    means, grids = starmap(predicted, ((x.mean(axis=2), x_validation.mean(axis=2)), (x, x_validation)))
+    # PyTorch has the threads that were asked for; the linear algebra of the regression would take all.
+    with threadpool_limits(torch.get_num_threads()):
+        # Cells are of equal size: the mean over them is the mean over all positions.
+        means, grids = predicted(x.mean(axis=2), x_validation.mean(axis=2)), predicted(x, x_validation)
     return HeadProbe(
         cells=cells,
         mean=value_of(metric, means, validation),
         grid=value_of(metric, grids, validation),
         confidence=confidence_of(metric, grids, means, validation),
     )
+
+
+def _some(part: Part, most: int, seed: int) -> Part:
+    """A part, or as many of its samples as there may be."""
+    return part.subset(np.sort(np.random.default_rng(seed).permutation(len(part))[:most]))
 
 
 def _features(

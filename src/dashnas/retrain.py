@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from dashnas.config import Optimiser, Recipe, RetrainConfig
+from dashnas.config import RetrainConfig
 from dashnas.data.parts import Part
 from dashnas.errors import ConversionError
 from dashnas.large_kernels import large_kernels
 from dashnas.losses import Loss
+from dashnas.recipe import Optimiser, Recipe
 from dashnas.training import Phase, Session, adamw, sgd, train
 
 

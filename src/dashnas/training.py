@@ -234,15 +234,18 @@ def sgd(groups: list[dict[str, Any]], momentum: float) -> torch.optim.SGD:
 
     It is fused: a supernet has many weights, and other forms write all of them down several times in a step.
     """
+    _note_start_rates(groups)
+    return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+def _note_start_rates(groups: list[dict[str, Any]]) -> None:
     for group in groups:
         group["initial_lr"] = group["lr"]
-    return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
 def adamw(groups: list[dict[str, Any]], momentum: float) -> torch.optim.AdamW:
     """Adam with decoupled weight decay, knowing each group's start rate."""
-    for group in groups:
-        group["initial_lr"] = group["lr"]
+    _note_start_rates(groups)
     return torch.optim.AdamW(groups, lr=groups[0]["lr"], betas=(momentum, 0.999), fused=True)
 
 

@@ -12,13 +12,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from torch import nn
 
-from dashnas.config import Optimiser, Recipe, RetrainConfig, Schedule, TuneConfig, Tuner
+from dashnas.config import RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.data.parts import Part
 from dashnas.errors import DashnasError, RunError
 from dashnas.evaluate import confidence_of, predict_part, value_of
 from dashnas.losses import Loss
-from dashnas.metrics import Metric
+from dashnas.metrics import ENOUGH_CONFIDENCE, Metric
 from dashnas.microbatch import shared_micro_batch
+from dashnas.recipe import Optimiser, Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.runs import Run
 from dashnas.seeding import derive_seed
@@ -44,10 +45,6 @@ def halving_space(optimiser: Optimiser) -> dict[str, BaseDistribution]:
         "dropout": CategoricalDistribution((0.0, 0.05, 0.2)),
     }
 
-
-EVIDENCE = 0.9
-"""How sure it must be, by the paired bootstrap on the validation part, that a trial after the first is better than the
-best one before it. A difference of a few samples is none (docs/search-quality.md)."""
 
 SMALLEST_RATE = 1e-5
 """Where every recipe diverges, the first one is tried with ever lower learning rates, down to this."""
@@ -90,6 +87,11 @@ class Trial:
     confidence: float | None = None
     """In a race: how sure it is that it is better than the best trial before it. None where there was none, or no
     race."""
+
+    @property
+    def wins(self) -> bool:
+        """Whether there is evidence that it is better than the best trial before it."""
+        return self.confidence is not None and self.confidence >= ENOUGH_CONFIDENCE
 
 
 class Tuning:
@@ -162,6 +164,9 @@ class Tuning:
             DashnasError: every trial diverged.
         """
         trials = list(done)
+        if not trials:  # weights of a race whose outcome is gone
+            for name in self._networks:
+                session.run.forget_checkpoint(tuned_weights(name))
         while len(trials) < self._num_trials and not self._may_skip_rest(trials):
             self._add(trials, session, save)
         rescue = trials[-1].recipe if len(trials) > self._num_trials else self._base
@@ -188,11 +193,10 @@ class Tuning:
         session.run.forget_checkpoint(f"tune-{number}")
 
     def best(self, trials: list[Trial]) -> Trial:
-        """The complete trial with the best score, the first of several; in a race, the last one with `EVIDENCE`."""
+        """The complete trial with the best score, the first of several; in a race, the last one that `wins`."""
         complete = [t for t in trials if t.state == "complete" and t.score is not None]
         if self._config.race:
-            better = [t for t in complete[1:] if t.confidence is not None and t.confidence >= EVIDENCE]
-            return better[-1] if better else complete[0]
+            return ([trial for trial in complete if trial.wins] or complete[:1])[-1]
         pick = max if self._metric.higher_is_better else min
         return pick(complete, key=lambda trial: trial.score)  # type: ignore[arg-type, return-value]
 
@@ -297,7 +301,7 @@ class Tuning:
             ours, theirs = self._predict(network, name, session), self._predict(rival, best.network, session)
             confidence = confidence_of(self._metric, ours, theirs, self._validation)
         is_first = not any(trial.network == name and trial.state == "complete" for trial in trials)
-        if is_first or (confidence is not None and confidence >= EVIDENCE):
+        if is_first or (confidence is not None and confidence >= ENOUGH_CONFIDENCE):
             state = {"network": network.state_dict(), "trial": number, "confidence": confidence}
             session.run.save_checkpoint(tuned_weights(name), state)
         return confidence

@@ -43,7 +43,9 @@ def test_each_kind_of_target_gets_its_head(kind):
     assert head_for(spec)(4)(torch.randn(2, 4, 8)).shape[:2] == (2, 3)
 
 
-@pytest.mark.parametrize(("spatial", "cells"), [((12,), (4,)), ((12,), (5,)), ((3,), (8,)), ((6, 9), (2, 3)), ((5, 4), (4, 4))])
+@pytest.mark.parametrize(
+    ("spatial", "cells"), [((12,), (4,)), ((12,), (5,)), ((3,), (8,)), ((6, 9), (2, 3)), ((5, 4), (4, 4))]
+)
 def test_a_grid_head_begins_as_the_mean_over_all_positions(spatial, cells):
     """Whether or not the cells divide the positions evenly, and where there are more cells than positions."""
     head = PointHead(4, 3)

@@ -33,11 +33,13 @@ def with_result(run, **changes):
 
 def test_a_race_that_the_untouched_backbone_won_is_told(finished, copy_of):
     race = {"backbone": 0.1, "derived": 0.25, "random": None}
-    shown = dashnas("show", with_result(copy_of(finished), architecture=None, network="backbone", race=race)).stdout
-    assert "The untouched backbone won the race by error on the validation part:" in shown
-    assert "untouched backbone 0.1, searched network 0.25, random architecture diverged" in shown
+    sure = {"backbone": None, "derived": 0.12, "random": None}
+    changes = {"architecture": None, "network": "backbone", "race": race, "race_confidence": sure}
+    shown = dashnas("show", with_result(copy_of(finished), **changes)).stdout
+    assert "The backbone's own kernels stay after a race by error on the validation part" in shown
+    assert "\nuntouched backbone 0.1\nsearched network 0.25, better with 12% confidence\n" in shown
+    assert "random architecture diverged" in shown
     assert "searched," not in shown
-    assert "\nsearched network" not in shown
 
 
 def test_a_random_architecture_that_won_is_called_so(finished, copy_of):
@@ -189,6 +191,20 @@ def test_a_reader_that_goes_away_is_no_error(finished):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_head_is_told_with_the_probes_that_decided_it(kept, finished, copy_of):
+    head = {"cells": [4, 4], "mean": 0.3, "grid": 0.2, "confidence": 0.95 if kept else 0.6, "kept": kept}
+    changes = {"architecture": None, "network": "backbone", "race": None, "head": head}
+    shown = dashnas("show", with_result(copy_of(finished), **changes)).stdout
+    words = " ".join(shown.split())
+    assert "The budget was too short for a search: the backbone's own kernels stay." in words
+    decision = "keeps 4x4 positions" if kept else "mean over all positions"
+    probes = f"linear probes 0.3 by the mean, 0.2 by position, better with {head['confidence']:.0%} confidence"
+    assert f"head {decision}; {probes}" in words
+    assert ("\nbackbone with positions" in shown) == kept
+    assert (" with positions, " in shown) == kept
+
+
 def test_an_unfinished_race_tells_how_many_trainings_there_are_and_who_won(data, tmp_path, monkeypatch):
     monkeypatch.setattr("dashnas.pipeline.final_scores", lambda *_, **__: 1 / 0)
     raced = [option for option in SMALL if option != "--no-race"]
@@ -198,4 +214,6 @@ def test_an_unfinished_race_tells_how_many_trainings_there_are_and_who_won(data,
     winner = json.loads((tmp_path / "run" / "winner.json").read_text())["network"]
     title = {"backbone": "untouched backbone", "derived": "searched network"}[winner]
     assert f"the race was won by: {title}" in lines
-    assert any(line.startswith("retrain") for line in lines) == (winner == "derived")
+    head = json.loads((tmp_path / "run" / "winner.json").read_text())["head"]
+    is_untouched = winner == "backbone" and head["confidence"] < 0.9
+    assert any(line.startswith("retrain") for line in lines) == (not is_untouched)

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from dashnas.backbones import build_backbone
-from dashnas.config import Recipe, RetrainConfig, SearchConfig
+from dashnas.config import RetrainConfig, SearchConfig
+from dashnas.recipe import Recipe
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.losses import make_loss
 from dashnas.memory import count_step, measure_step

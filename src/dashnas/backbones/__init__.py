@@ -1,9 +1,8 @@
 """Networks of fixed topology whose convolutions are searched; `build_backbone` makes them by name."""
 
 from dashnas.backbones.convnext import ConvNeXt, convnext_strides, initialise_convnext_layer
-from dashnas.backbones.heads import DenseHead, GridHead, HeadFactory, LastStepHead, PointHead, head_for
+from dashnas.backbones.heads import DenseHead, GridHead, HeadFactory, LastStepHead, PointHead, head_for, keep_positions
 from dashnas.backbones.registry import (
-    ADAMW,
     BACKBONES,
     Backbone,
     Builder,
@@ -16,7 +15,6 @@ from dashnas.backbones.tcn import TCN, tcn_dilations
 from dashnas.backbones.wrn import WideResNet, initialise_wrn_convolution
 
 __all__ = [
-    "ADAMW",
     "BACKBONES",
     "TCN",
     "Backbone",
@@ -35,6 +33,7 @@ __all__ = [
     "head_for",
     "initialise_convnext_layer",
     "initialise_wrn_convolution",
+    "keep_positions",
     "paper_width",
     "register_backbone",
     "tcn_dilations",

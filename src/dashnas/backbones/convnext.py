@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dashnas.backbones.heads import HeadFactory, head_for
-from dashnas.backbones.registry import ADAMW, register_backbone
+from dashnas.backbones.registry import register_backbone
 from dashnas.data.spec import DataSpec
+from dashnas.recipe import Optimiser
 
 DEPTHS = (3, 3, 9, 3)
 STRIDES = (4, 2, 2, 2)
@@ -156,7 +157,9 @@ class ConvNeXt(nn.Module):
         return self.head(self.norm(self.pool(x)))  # type: ignore[no-any-return]
 
 
-@register_backbone("convnext", spatial_dims=2, default_width=16, initialise=initialise_convnext_layer, recipe=ADAMW)
+@register_backbone(
+    "convnext", spatial_dims=2, default_width=16, initialise=initialise_convnext_layer, optimiser=Optimiser.ADAMW
+)
 def _build(spec: DataSpec, *, width: int, dropout: float, official: bool, for_search: bool) -> nn.Module:
     dense = spec.target_kind.is_dense
     return ConvNeXt(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dashnas.data.spec import DataSpec
 from dashnas.ops.masked import hide_padding, masked_mean
+from dashnas.seeding import isolated_rng
 
 HeadFactory = Callable[[int], nn.Module]
 """Makes the head for a number of features; all heads give logits and keep their weights in `linear`."""
@@ -63,6 +64,13 @@ class GridHead(nn.Module):
         return self.linear(cell_means(x, self.cells, mask).flatten(start_dim=1))  # type: ignore[no-any-return]
 
 
+def keep_positions(network: nn.Module, cells: tuple[int, ...]) -> None:
+    """Replace the head of a network, a mean over all positions, by that over the cells of a grid; the answers stay."""
+    assert isinstance(network.head, PointHead)
+    with isolated_rng(network.head.linear.weight.device):  # fresh weights are drawn, to be replaced at once
+        network.head = GridHead.like(network.head, cells)
+
+
 def cell_means(x: Tensor, cells: tuple[int, ...], mask: Tensor | None = None) -> Tensor:
     """The mean over each cell of a grid, as `GridHead` cuts them.
 
@@ -77,8 +85,7 @@ def cell_means(x: Tensor, cells: tuple[int, ...], mask: Tensor | None = None) ->
     x = hide_padding(x, mask)
     for axis, number in enumerate(cells, start=2):
         size = x.shape[axis]
-        length = torch.tensor(size, device=x.device) if mask is None else mask.sum(dim=-1, keepdim=True)
-        width = length / number
+        width = (size if mask is None else mask.sum(dim=-1, keepdim=True)) / number
         position = torch.arange(size, device=x.device)[:, None]
         cell = torch.arange(number, device=x.device)
         overlap = torch.minimum(position + 1, (cell + 1) * width) - torch.maximum(position, cell * width)

@@ -6,19 +6,12 @@ from typing import Protocol
 
 from torch import nn
 
-from dashnas.config import Optimiser, Recipe
 from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.lengths import refuse_lengths
+from dashnas.recipe import Optimiser
 
 _DATA_OF = {1: "1-D data (signals)", 2: "2-D data (images, fields)"}
-
-
-STOCK = Recipe()
-"""SGD, as in the paper."""
-
-ADAMW = Recipe(optimiser=Optimiser.ADAMW, learning_rate=2e-3, weight_decay=0.05)
-"""For networks of images, which learn far more by it in few steps than by SGD (docs/search-quality.md)."""
 
 
 class Builder(Protocol):
@@ -41,8 +34,8 @@ class Backbone:
     """The width when none is asked for."""
     initialise: Callable[[nn.Module], object] | None = None
     """Draws the weights of one convolution of the network, for `derive`; None leaves PyTorch's own."""
-    recipe: Recipe = STOCK
-    """How the presets `default` and `quick` train it at first."""
+    optimiser: Optimiser = Optimiser.SGD
+    """What the presets `default` and `quick` train it by."""
 
 
 BACKBONES: dict[str, Backbone] = {}
@@ -55,7 +48,7 @@ def register_backbone(
     spatial_dims: int,
     default_width: int,
     initialise: Callable[[nn.Module], object] | None = None,
-    recipe: Recipe = STOCK,
+    optimiser: Optimiser = Optimiser.SGD,
 ) -> Callable[[Builder], Builder]:
     """Enter the decorated builder into the registry; the arguments are the fields of `Backbone`.
 
@@ -71,7 +64,7 @@ def register_backbone(
             spatial_dims=spatial_dims,
             default_width=default_width,
             initialise=initialise,
-            recipe=recipe,
+            optimiser=optimiser,
         )
         return build
 

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dashnas.backbones.heads import HeadFactory, head_for
-from dashnas.backbones.registry import ADAMW, register_backbone
+from dashnas.backbones.registry import register_backbone
 from dashnas.data.spec import DataSpec
+from dashnas.recipe import Optimiser
 
 STEM_CHANNELS = 16
 BLOCKS_PER_STAGE = 2
@@ -108,7 +109,9 @@ def _stage(in_channels: int, out_channels: int, *, stride: int, dropout: float) 
     return nn.Sequential(first, *others)
 
 
-@register_backbone("wrn", spatial_dims=2, default_width=16, initialise=initialise_wrn_convolution, recipe=ADAMW)
+@register_backbone(
+    "wrn", spatial_dims=2, default_width=16, initialise=initialise_wrn_convolution, optimiser=Optimiser.ADAMW
+)
 def _build(spec: DataSpec, *, width: int, dropout: float, official: bool, for_search: bool) -> nn.Module:
     return WideResNet(
         spec.channels,

@@ -120,8 +120,8 @@ def read_options(
         bool | None,
         _option(
             _NETWORK,
-            "Whether the untouched backbone, or a random architecture, is taken where it is as good on the "
-            "validation part; the presets default and quick do so.",
+            "Whether the untouched backbone stays unless what was searched is surely better on the validation part, "
+            "and its head is chosen; the presets default and quick do so.",
             "--race/--no-race",
         ),
     ] = None,

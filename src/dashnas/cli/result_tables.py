@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from dashnas.cli.print_out import plain_table
-from dashnas.config import Recipe
+from dashnas.metrics import ENOUGH_CONFIDENCE
+from dashnas.recipe import Recipe
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
 
@@ -44,8 +45,20 @@ def _why_untouched(result: Mapping[str, Any]) -> str:
     """What there is to say where the saved network has the backbone's own kernels."""
     if result["race"] is None:
         return "The budget was too short for a search: the backbone's own kernels stay."
-    scores = ", ".join(f"{RACERS[name]} {number(score)}" for name, score in result["race"].items())
-    return f"The backbone's own kernels won the race by {result['metric']['name']} on the validation part:\n{scores}"
+    sure = result.get("race_confidence") or {}
+
+    def told(name: str, score: float | None) -> str:
+        confidence = sure.get(name)
+        better = "" if confidence is None else f", better with {confidence:.0%} confidence"
+        return f"{RACERS[name]} {number(score)}{better}"
+
+    return "\n".join(
+        [
+            f"The backbone's own kernels stay after a race by {result['metric']['name']} on the validation part,",
+            f"in which {ENOUGH_CONFIDENCE:.0%} are asked for:",
+            *(told(name, score) for name, score in result["race"].items()),
+        ]
+    )
 
 
 def scores_table(result: Mapping[str, Any]) -> Table:
@@ -73,7 +86,7 @@ def _is_untouched(result: Mapping[str, Any]) -> bool:
 
 def _title(result: Mapping[str, Any]) -> str:
     """What the saved network is called where it is not the untouched backbone."""
-    return RACERS[result["network"]] if result["architecture"] else "backbone, head by position"
+    return RACERS[result["network"]] if result["architecture"] else "backbone with positions"
 
 
 def _positions(result: Mapping[str, Any]) -> str:
@@ -125,7 +138,8 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     width = "" if backbone["width"] is None else f", width {backbone['width']}"
     table.add_row("backbone", f"{backbone['name']}{width}")
     untouched = f"{result['backbone_parameters']:,} untouched"
-    outcome = "" if _is_untouched(result) else f"{result['parameters']:,} of the {_title(result)}, "
+    kind = {"derived": "searched", "random": "random", "backbone": "with positions"}[result["network"]]
+    outcome = "" if _is_untouched(result) else f"{result['parameters']:,} {kind}, "
     table.add_row("parameters", outcome + untouched)
     if (head := result.get("head")) is not None:
         probed = f"linear probes {number(head['mean'])} by the mean, {number(head['grid'])} by position"

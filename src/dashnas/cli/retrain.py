@@ -53,7 +53,7 @@ def retrain(
     For example:
 
       dashnas retrain mydata.npz --architecture runs/mine/architecture.json
-      dashnas retrain new.npz --architecture chosen.json --learning-rate 0.05
+      dashnas retrain new.npz --architecture chosen.json --optimiser sgd
       dashnas retrain --task digits8 --architecture chosen.json
     """
     from dataclasses import replace

@@ -10,6 +10,7 @@ from dashnas.budget import random_races
 from dashnas.cli.print_out import plain_table
 from dashnas.cli.result_tables import RACERS, architecture_table, count
 from dashnas.config import Schedule
+from dashnas.metrics import ENOUGH_CONFIDENCE
 from dashnas.runs import damage_named, read_events, read_json
 from dashnas.space import Architecture
 
@@ -28,20 +29,25 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
     with damage_named(run / "tune.json"):
         trials = len(read_json(run / "tune.json")) if (run / "tune.json").exists() else 0
     with damage_named(run / "winner.json"):
-        winner = read_json(run / "winner.json")["network"] if (run / "winner.json").exists() else ""
+        path = run / "winner.json"
+        decided: dict[str, Any] = read_json(path) if path.exists() else {"network": ""}
+        winner, head = decided["network"], decided.get("head")
         if winner and winner not in RACERS:
             raise ValueError(f"unknown network {winner!r}")
     with damage_named(run / "run.json"):
         settings = read_json(run / "run.json")["settings"]
-        parts.append(_progress_table(run, schedule, trials, settings, winner))
-    if winner and settings["tune"]["race"]:
+        kept = head is not None and head["confidence"] >= ENOUGH_CONFIDENCE
+        parts.append(_progress_table(run, schedule, trials, settings, untouched=winner == "backbone" and not kept))
+    if winner and settings["tune"]["race"] and schedule.search_epochs:
         parts += ["", f"the race was won by: {RACERS[winner]}"]
     if (run / "architecture.json").exists():
         parts += ["", architecture_table(Architecture.load(run / "architecture.json").to_json())]
     return tuple(parts)
 
 
-def _progress_table(run: Path, schedule: Schedule, trials: int, settings: Mapping[str, Any], winner: str) -> Table:
+def _progress_table(
+    run: Path, schedule: Schedule, trials: int, settings: Mapping[str, Any], *, untouched: bool
+) -> Table:
     done: dict[str, int] = {}
     for event in read_events(run):
         done[event["phase"]] = max(done.get(event["phase"], 0), event["epoch"] + 1)
@@ -54,16 +60,20 @@ def _progress_table(run: Path, schedule: Schedule, trials: int, settings: Mappin
         row("search", "search", schedule.search_epochs)
     else:
         table.add_row("search", "-", "architecture given" if "architecture" in settings else "no time")
-        if "architecture" not in settings:  # the untouched backbone has all of the budget
-            row("backbone", "backbone", schedule.retrain_epochs)
-            return table
+    if not schedule.search_epochs and "architecture" not in settings:  # the untouched backbone has all of the budget
+        if schedule.backbone_epochs is not None:
+            row("trial", "tune-0", schedule.backbone_epochs)
+        if not untouched and (run / "winner.json").exists():
+            row("retrain", "retrain", schedule.retrain_epochs)
+        row("backbone", "backbone", schedule.retrain_epochs)
+        return table
     race = settings["tune"]["race"]
     # Each recipe, and each network beside the first one under the same recipe.
     racing = schedule.tune_trials + (2 if random_races(schedule.tune_trials) else 1) if race else schedule.tune_trials
     table.add_row("race and recipes" if race else "tune", str(trials), count(racing, "training"))
     if not race:
         row("backbone for validation", "tune-backbone", schedule.tune_epochs)
-    if winner != "backbone":
+    if not untouched:
         row("retrain", "retrain", schedule.retrain_epochs)
     row("backbone", "backbone", schedule.retrain_epochs)
     return table

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashnas.budget import RESERVE, EpochCosts, untouched_alone
-from dashnas.config import Recipe, Schedule, TuneConfig
+from dashnas.config import Schedule, TuneConfig
 from dashnas.job import open_job
 from dashnas.methods.dash import fitted
 from dashnas.methods.method import Fitted, MethodTask
@@ -13,6 +13,7 @@ from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
 from dashnas.presets import Options, stock_batch_size
 from dashnas.progress import Reporter
+from dashnas.recipe import Recipe
 
 
 @register_method("backbone")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dashnas.budget import RESERVE, EpochCosts, untouched_alone
-from dashnas.config import Recipe, Schedule, TuneConfig
+from dashnas.config import Schedule, TuneConfig
 from dashnas.errors import DashnasError
 from dashnas.evaluate import validate
 from dashnas.job import Job, open_job
@@ -21,6 +21,7 @@ from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.seeding import derive_seed
 from dashnas.training import DivergedError, train

@@ -1,0 +1,33 @@
+"""What settings are checked for, with a message that says what was wrong."""
+
+from enum import StrEnum
+from typing import Any
+
+from dashnas.errors import ConfigError, unknown_name
+
+MOST = 10**9
+"""Of epochs, trials, samples of a batch or channels. No machine has time or memory for more, and PyTorch breaks beyond
+64 bits."""
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+def require_count(name: str, value: int) -> None:
+    require(value >= 1, f"{name} must be at least 1, got {value}")
+    require(value <= MOST, f"{name} must be at most {MOST}, got {value}")
+
+
+def require_positive_or_none(name: str, value: float | None) -> None:
+    require(value is None or value > 0, f"{name} must be positive, or None for none, got {value}")
+
+
+def read_name(config: Any, name: str, names: type[StrEnum]) -> None:
+    """Make a member of a plain string that a frozen configuration was given."""
+    value = getattr(config, name)
+    try:
+        object.__setattr__(config, name, names(value))
+    except ValueError:
+        raise ConfigError(unknown_name(name, str(value), [member.value for member in names])) from None

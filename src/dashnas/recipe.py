@@ -1,0 +1,53 @@
+"""How the weights of a network are trained."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from math import inf
+
+from dashnas.checks import read_name, require
+
+
+class Optimiser(StrEnum):
+    """How weights descend."""
+
+    SGD = "sgd"
+    """Stochastic gradient descent with Nesterov momentum."""
+    ADAMW = "adamw"
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019); its second moment decays by 0.999."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the weights of a network are trained; the defaults are the middle of the paper's grid."""
+
+    optimiser: Optimiser = Optimiser.SGD
+    """How they descend. A plain string does too."""
+    learning_rate: float = 0.1
+    """Start value."""
+    weight_decay: float = 5e-4
+    """Of all weights: an L2 penalty with `sgd`, decoupled from the gradient with `adamw`."""
+    momentum: float = 0.9
+    """Share of the last update that is kept."""
+    dropout: float = 0.0
+    """Probability that a value is dropped, where the backbone has dropout."""
+
+    def __post_init__(self) -> None:
+        read_name(self, "optimiser", Optimiser)
+        require(0 < self.learning_rate < inf, f"learning_rate must be positive, got {self.learning_rate}")
+        require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
+        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
+        require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
+
+    def describe(self) -> str:
+        """In words, for a message or a table."""
+        numbers = {name: value for name, value in asdict(self).items() if name != "optimiser"}
+        told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
+        return ", ".join([self.optimiser, *told])
+
+
+RECIPES = {
+    Optimiser.SGD: Recipe(),
+    Optimiser.ADAMW: Recipe(optimiser=Optimiser.ADAMW, learning_rate=2e-3, weight_decay=0.05),
+}
+"""The usual one with each optimiser. Networks of images learn far more by AdamW in few steps
+(docs/search-quality.md)."""
