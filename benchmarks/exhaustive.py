@@ -31,13 +31,14 @@ import torch
 from _report import RESULTS, markdown, provenance, save, write_csv
 from torch import Tensor, nn
 
-from dashnas.config import Recipe, RetrainConfig, SearchConfig
+from dashnas.config import RetrainConfig, SearchConfig
 from dashnas.convert import derive
 from dashnas.data import DataConfig, PreparedData, prepare
 from dashnas.evaluate import validate
 from dashnas.losses import Loss, make_loss
 from dashnas.metrics import get_metric
 from dashnas.progress import Silent
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain
 from dashnas.runs import Run
 from dashnas.search import make_supernet, search

@@ -19,11 +19,12 @@ from _report import markdown, provenance, results_name, save
 from supernet_step import SHAPES, Shape, parser_of_steps, random_data
 
 from dashnas.backbones import BACKBONES, build_backbone, default_backbone
-from dashnas.config import Recipe, RetrainConfig
+from dashnas.config import RetrainConfig
 from dashnas.convert import derive, find_searchable
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.space import Architecture, Candidate
 from dashnas.training import Phase, take_step

@@ -34,7 +34,7 @@ import torch
 from _report import RESULTS, markdown, provenance, save
 from torch import Tensor, nn
 
-from dashnas.config import Recipe, RetrainConfig, SearchConfig
+from dashnas.config import RetrainConfig, SearchConfig
 from dashnas.convert import derive
 from dashnas.data.config import DataConfig
 from dashnas.data.prepare import prepare
@@ -42,6 +42,7 @@ from dashnas.evaluate import validate
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
 from dashnas.progress import Silent
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain
 from dashnas.runs import Run
 from dashnas.search import make_supernet, search

@@ -21,12 +21,13 @@ import torch
 from _report import markdown, provenance, results_name, save
 
 from dashnas.backbones import build_backbone
-from dashnas.config import Recipe, RetrainConfig, SearchConfig
+from dashnas.config import RetrainConfig, SearchConfig
 from dashnas.data import DataConfig, PreparedData, TargetKind, prepare
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
 from dashnas.precision import Precision
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.search import make_supernet, search_phase
 from dashnas.space import SearchSpace
