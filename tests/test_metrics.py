@@ -343,9 +343,19 @@ def test_confidence_follows_the_metric_s_direction_and_leaves_masked_positions_o
 
 
 def test_confidence_leaves_out_draws_on_which_the_metric_is_undefined():
-    """One positive of three: where it is not drawn, or alone, there is no AUROC."""
-    targets = np.array([[1.0], [0.0], [0.0]])
+    """One positive of twelve: where it is not drawn there is no AUROC."""
+    targets = np.zeros((12, 1))
+    targets[0] = 1
     metric = get_metric("auroc", TargetKind.MULTI_LABEL)
-    ours, theirs = np.array([[3.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [2.0]])
+    theirs = np.arange(12.0)[:, None]
+    ours = np.where(targets > 0, 20.0, theirs)
     assert confidence(metric, ours, theirs, targets) == 1.0
-    assert confidence(metric, ours, theirs, np.zeros((3, 1))) == 0.5
+    assert confidence(metric, ours, theirs, np.zeros((12, 1))) == 0.5
+
+
+@pytest.mark.parametrize(("samples", "sure"), [(9, 0.5), (10, 1.0)])
+def test_a_few_samples_are_no_evidence(samples, sure):
+    """Of 3 samples, one of two equally good predictors is better in 22 % of cases with "90 %"."""
+    metric = get_metric("rmse", TargetKind.REGRESSION)
+    targets = np.zeros((samples, 1))
+    assert confidence(metric, targets + 0.1, targets + 1, targets) == sure

@@ -342,6 +342,17 @@ def test_a_head_that_keeps_positions_is_trained_where_there_is_evidence_for_it(w
     assert fit(data, options(**RACE), out=tmp_path / "run").summary == summary
 
 
+@pytest.mark.parametrize("cells", ["x", [0], [-1], [9], [8.5], [4, 4], 8, [10**30]])
+def test_cells_that_cannot_be_are_damage(cells, told, probed, tmp_path):
+    told(backbone=0.2, derived=0.3)
+    probed(0.9)
+    fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "cells": cells}))
+    with pytest.raises(RunError, match=r"config.json is damaged"):
+        TrainedModel.load(tmp_path / "run")
+
+
 def test_without_evidence_the_head_stays(told, probed):
     told(backbone=0.2, derived=0.3)
     probed(0.89)
@@ -392,6 +403,9 @@ def before_training(told, tmp_path, monkeypatch):
     [
         ("winner.json", '{"network": 5', "winner.json is damaged"),
         ("winner.json", '{"network": "backbone", "recipe": {}, "schedule": {}}', "winner.json is damaged.*delete it"),
+        ("winner.json", ("confidence", "x"), "winner.json is damaged"),
+        ("winner.json", ("cells", [0]), "winner.json is damaged.*no cells of a head"),
+        ("winner.json", ("cells", [9]), "winner.json is damaged.*at most .8. were tried"),
         ("tune.json", None, "tune.json is damaged.*unknown networks .'elsewhere'.*delete it"),
         (
             "checkpoints/tuned-derived.pt",
@@ -403,7 +417,11 @@ def before_training(told, tmp_path, monkeypatch):
 )
 def test_damage_after_a_race_is_told_with_what_mends_it(file, content, message, before_training):
     path = before_training / file
-    if content is None:
+    if isinstance(content, tuple):
+        winner = json.loads(path.read_text())
+        winner["head"][content[0]] = content[1]
+        path.write_text(json.dumps(winner))
+    elif content is None:
         path.write_text(path.read_text().replace('"derived"', '"elsewhere"'))
     elif file.endswith(".pt"):
         path.write_bytes((before_training / "checkpoints" / f"{content}.pt").read_bytes())

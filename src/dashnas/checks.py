@@ -1,6 +1,7 @@
 """What settings are checked for, with a message that says what was wrong."""
 
 from enum import StrEnum
+from numbers import Integral
 from typing import Any
 
 from dashnas.errors import ConfigError, unknown_name
@@ -16,6 +17,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_count(name: str, value: int) -> None:
+    require(isinstance(value, Integral), f"{name} must be a whole number, got {value!r}")
     require(value >= 1, f"{name} must be at least 1, got {value}")
     require(value <= MOST, f"{name} must be at most {MOST}, got {value}")
 

@@ -67,6 +67,9 @@ _FEWEST_RESAMPLES = 20
 _DEARER = 5
 """By as much fewer resamples are affordable for a choice, of which there are several in a run."""
 
+FEWEST_WEIGHED = 10
+"""Samples that evidence is drawn from; of fewer, draws with replacement differ too little."""
+
 ENOUGH_CONFIDENCE = 0.9
 """How sure it must be that something is better than what was there before it, to take its place."""
 
@@ -177,7 +180,8 @@ def confidence(
 ) -> float:
     """How sure it is that predictions are better than a rival's, 0 to 1, by the paired bootstrap over samples.
 
-    The share of draws on which they are; a draw on which both are alike counts half. Draws are as in `score`.
+    The share of draws on which they are; a draw on which both are alike counts half. Draws are as in `score`. From
+    fewer than 10 samples nothing is told: 0.5.
 
     Args:
         metric: from `get_metric`, or one's own.
@@ -190,7 +194,9 @@ def confidence(
 
     Reference: Efron and Tibshirani 1993; Berg-Kirkpatrick et al. 2012, Section 3, for pairs of systems.
     """
-    outcomes = []
+    outcomes: list[float] = []
+    if len(targets) < FEWEST_WEIGHED:
+        return 0.5
     for draw in _draws(len(targets), _DEARER * predictions.size, seed, resamples):
         drawn_mask = None if mask is None else mask[draw]
         try:

@@ -18,6 +18,7 @@ from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.errors import RunError
 from dashnas.evaluate import predict
+from dashnas.probe import read_cells
 from dashnas.runs import REMAKE, damage_named, read_json, write_json
 from dashnas.seeding import isolated_rng
 from dashnas.space import Architecture
@@ -101,16 +102,15 @@ class TrainedModel:
         with damage_named(folder / "config.json"):
             if content["format"] > FORMAT:
                 raise RunError(f"{folder} was saved by a later dashnas ({content['dashnas']}); upgrade to read it")
-            cells = content.get("cells")
+            chosen = content["architecture"]
+            architecture = None if chosen is None else Architecture.from_json(chosen)
+            spec = DataSpec.from_json(content["data"])
             topology = Topology(
                 backbone=content["backbone"],
                 width=content["width"],
                 official=content["official"],
-                cells=None if cells is None else tuple(map(int, cells)),
+                cells=read_cells(content["cells"], spec),
             )
-            chosen = content["architecture"]
-            architecture = None if chosen is None else Architecture.from_json(chosen)
-            spec = DataSpec.from_json(content["data"])
             normaliser = Normaliser.from_json(content["normaliser"])
             impute = bool(content["impute"])
         with isolated_rng(torch.device("cpu")):  # fresh weights are drawn, to be replaced at once

@@ -135,8 +135,7 @@ def tune(job: Job, found: Searched) -> Tuned:
         schedule = Schedule(**winner["schedule"])
         if (winner["network"], Recipe(**winner["recipe"])) != (best.network, best.recipe):
             raise ValueError("it names another network or recipe than tune.json has as the best")
-        probed = winner.get("head")
-        head = None if probed is None else HeadProbe(**{**probed, "cells": tuple(probed["cells"])})
+        head = None if winner["head"] is None else HeadProbe.from_json(winner["head"], job.data.spec)
     raced = trials[: len(entrants)] if len(entrants) > 1 else [best]
     scores = {trial.network: trial.score for trial in raced}
     confidence = {trial.network: trial.confidence for trial in raced}

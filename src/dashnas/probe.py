@@ -1,6 +1,7 @@
 """Whether a head that keeps positions pays: linear probes of what the last layer of a trained network sees."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -38,6 +39,18 @@ class HeadProbe:
     """Validation score with the means over the cells."""
     confidence: float
     """How sure it is that the grid is better, by the paired bootstrap on the validation part."""
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], spec: DataSpec) -> Self:
+        """The inverse of `dataclasses.asdict`, after a trip through a JSON file.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is no such content.
+        """
+        cells = read_cells(content["cells"], spec)
+        if cells is None:
+            raise ValueError("it has no cells")
+        return cls(cells, *(float(content[name]) for name in ("mean", "grid", "confidence")))
 
     @property
     def pays(self) -> bool:
@@ -91,6 +104,23 @@ def probe_head(
         grid=value_of(metric, grids, validation),
         confidence=confidence_of(metric, grids, means, validation),
     )
+
+
+def read_cells(content: Any, spec: DataSpec) -> tuple[int, ...] | None:
+    """The cells of a head as a JSON file has them, null being none.
+
+    Raises:
+        ValueError: no such cells can be for these data.
+    """
+    if content is None:
+        return None
+    most = CELLS[spec.spatial_dims]
+    numbers = isinstance(content, list) and all(type(number) is int for number in content)
+    if not numbers or len(content) != len(most) or not all(1 <= n <= m for n, m in zip(content, most, strict=True)):
+        raise ValueError(f"{content!r} are no cells of a head; at most {list(most)} were tried")
+    if spec.target_kind.is_dense:
+        raise ValueError("targets at every position have no cells")
+    return tuple(content)
 
 
 def _some(part: Part, most: int, seed: int) -> Part:

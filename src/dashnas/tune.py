@@ -432,6 +432,9 @@ def trial_to_json(trial: Trial) -> dict[str, Any]:
 
 def trial_from_json(content: dict[str, Any]) -> Trial:
     """The inverse of `trial_to_json`, after a trip through a JSON file."""
+    for name in ("score", "confidence"):
+        if not isinstance(content[name], float | int | None):
+            raise ValueError(f"{name} is {content[name]!r}")
     rungs = {int(epochs): score for epochs, score in content["rungs"].items()}
     return Trial(**{**content, "recipe": Recipe(**content["recipe"]), "rungs": rungs})
 

@@ -71,7 +71,9 @@ def scores_table(result: Mapping[str, Any]) -> Table:
         rows = {_title(result): result["scores"], **rows}
     for title, scores in rows.items():
         test = scores.get("test")
-        validation = number(scores["validation"]) if "validation" in scores else "-"
+        # That of a network whose head was changed since would be another network's.
+        own = "validation" in scores and not (scores is result["scores"] and _positions(result))
+        validation = number(scores["validation"]) if own else "-"
         if test is None:
             table.add_row(title, validation, "-", "-")
         else:

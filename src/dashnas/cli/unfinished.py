@@ -32,11 +32,11 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
         path = run / "winner.json"
         decided: dict[str, Any] = read_json(path) if path.exists() else {"network": ""}
         winner, head = decided["network"], decided.get("head")
+        kept = head is not None and float(head["confidence"]) >= ENOUGH_CONFIDENCE
         if winner and winner not in RACERS:
             raise ValueError(f"unknown network {winner!r}")
     with damage_named(run / "run.json"):
         settings = read_json(run / "run.json")["settings"]
-        kept = head is not None and head["confidence"] >= ENOUGH_CONFIDENCE
         parts.append(_progress_table(run, schedule, trials, settings, untouched=winner == "backbone" and not kept))
     if winner and settings["tune"]["race"] and schedule.search_epochs:
         parts += ["", f"the race was won by: {RACERS[winner]}"]
