@@ -57,15 +57,18 @@ def compare(result: dict[str, Any]) -> None:
     table.add_column("error", justify="right")
     table.add_column("95 % interval", justify="right")
     rows = {f"untouched backbone, width {width}": result["backbone_scores"]}
-    if result["network"] != "backbone":
-        rows[f"{'searched' if result['network'] == 'derived' else 'random'}, width {width}"] = result["scores"]
+    keeps_positions = result["head"] is not None and result["head"]["kept"]
+    if result["network"] != "backbone" or keeps_positions:
+        title = {"derived": "searched", "random": "random", "backbone": "with positions"}[result["network"]]
+        rows[f"{title}, width {width}"] = result["scores"]
     for title, scores in rows.items():
         test = scores["test"]
         table.add_row(title, percent(test["value"]), f"{percent(test['low'])} to {percent(test['high'])}")
     for method in PUBLISHED:
         table.add_row(f"{method}, published", percent(TASKS[TASK].published[method]), "")
     Console(highlight=False).print(table)
-    print("Both networks of this run have the same width, head, recipe and number of epochs.")
+    head = "The second one's head keeps positions" if keeps_positions else "They have the same head"
+    print(f"The networks of this run have the same width, recipe and number of epochs. {head}.")
 
 
 def percent(value: float | None) -> str:
