@@ -101,8 +101,10 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     searches_before_race = tune.race and costs.search > 0
     most = int(SEARCH_SHARE * usable / costs.search) if searches_before_race else MAX_EPOCHS
     final = costs.retrain_share * (costs.derived + costs.beside)
+    # In a race the untouched backbone gets as much time as the searched network.
+    backbone = max(costs.derived, costs.backbone) if tune.race else costs.backbone
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
-        tuning = tuning_seconds(num_trials, costs, tune)
+        tuning = tuning_seconds(num_trials, costs, tune, backbone=backbone)
         half, whole = (0.0, final + tuning) if tune.race else (tuning, final)
         epochs = most_epochs(usable, half=half, whole=whole, search=costs.search, most_searched=most)
         if epochs >= enough_epochs:
@@ -182,25 +184,25 @@ def random_races(trials: int) -> bool:
     return trials >= MANY_TRIALS
 
 
-def tuning_seconds(trials: int, costs: EpochCosts, tune: TuneConfig) -> float:
+def tuning_seconds(trials: int, costs: EpochCosts, tune: TuneConfig, *, backbone: float) -> float:
     """What an epoch of the tuning costs: all trials, the untouched backbone, and a random architecture if it races.
 
-    In a race the untouched backbone gets as much time as the searched network.
+    Args:
+        trials: recipes to try.
+        costs: of an epoch of each phase.
+        tune: how recipes are found.
+        backbone: seconds that the untouched backbone gets meanwhile.
     """
-    beside = costs.backbone
-    if tune.race:
-        beside = max(costs.derived, costs.backbone) + (costs.derived if random_races(trials) else 0.0)
-    return full_trials(trials, tune) * costs.derived + tune.subsample * beside
+    randomly = costs.derived if tune.race and random_races(trials) else 0.0
+    return full_trials(trials, tune) * costs.derived + tune.subsample * (backbone + randomly)
 
 
 def seconds_of_tuning(schedule: Schedule, costs: EpochCosts, tune: TuneConfig) -> float:
     """What all trials of a schedule are expected to cost."""
-    backbone = (schedule.epochs_of("backbone") if tune.race else schedule.tune_epochs) * costs.backbone
-    if not costs.derived:  # the untouched backbone alone, with or without a trial
-        return backbone if schedule.backbone_epochs else 0.0
-    more = 1 if tune.race and random_races(schedule.tune_trials) else 0
-    derived = (full_trials(schedule.tune_trials, tune) + tune.subsample * more) * schedule.tune_epochs * costs.derived
-    return derived + tune.subsample * backbone
+    if not costs.derived and not schedule.backbone_epochs:  # the untouched backbone alone, without a trial
+        return 0.0
+    backbone = costs.backbone * schedule.epochs_of("backbone") / schedule.tune_epochs
+    return schedule.tune_epochs * tuning_seconds(schedule.tune_trials, costs, tune, backbone=backbone)
 
 
 def full_trials(trials: int, tune: TuneConfig) -> float:

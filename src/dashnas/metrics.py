@@ -21,7 +21,7 @@ positive, and its distance is infinite (R² is minus infinity). Nothing but lost
 AUROC 0, and a mean average precision at the base rate, since there all positives tie at the end.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil, floor, isfinite, isnan
 from typing import Any, NamedTuple
@@ -154,18 +154,12 @@ def score(
         DataError: shapes that do not fit each other.
     """
     value = metric.compute(predictions, targets, mask)
-    n = len(targets)
-    values = [value]
-    for draw in _draws(n, predictions.size, seed, resamples):
-        try:
-            drawn = metric.compute(predictions[draw], targets[draw], None if mask is None else mask[draw])
-        except UndefinedScoreError:
-            continue
-        values.append(drawn)
+    most = min(resamples, _affordable(predictions.size))
+    values = [value, *(drawn for (drawn,) in _resampled(metric, (predictions,), targets, mask, seed, most))]
     # Order statistics instead of np.quantile, whose interpolation makes NaN out of two infinities.
     ranked, last = sorted(values), len(values) - 1
     low, high = ranked[floor(_INTERVAL[0] * last)], ranked[ceil(_INTERVAL[1] * last)]
-    return Score(metric=metric.name, value=value, low=min(low, value), high=max(high, value), samples=n)
+    return Score(metric=metric.name, value=value, low=min(low, value), high=max(high, value), samples=len(targets))
 
 
 def confidence(
@@ -194,24 +188,47 @@ def confidence(
 
     Reference: Efron and Tibshirani 1993; Berg-Kirkpatrick et al. 2012, Section 3, for pairs of systems.
     """
-    outcomes: list[float] = []
     if len(targets) < FEWEST_WEIGHED:
         return 0.5
-    for draw in _draws(len(targets), _DEARER * predictions.size, seed, resamples):
-        drawn_mask = None if mask is None else mask[draw]
-        try:
-            ours, theirs = (metric.compute(p[draw], targets[draw], drawn_mask) for p in (predictions, rival))
-        except UndefinedScoreError:
-            continue
-        outcomes.append(1.0 if metric.is_better(ours, theirs) else 0.0 if metric.is_better(theirs, ours) else 0.5)
+    most = min(resamples, _affordable(_DEARER * predictions.size))
+    outcomes = [
+        1.0 if metric.is_better(ours, theirs) else 0.0 if metric.is_better(theirs, ours) else 0.5
+        for ours, theirs in _resampled(metric, (predictions, rival), targets, mask, seed, most)
+    ]
     return float(np.mean(outcomes)) if outcomes else 0.5
 
 
-def _draws(samples: int, num_values: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
-    """Samples drawn with replacement, as often as is affordable for so many predicted values."""
+def is_evidence(confidence: float | None) -> bool:
+    """Whether it is sure enough that something is better; None is nothing that was asked."""
+    return confidence is not None and confidence >= ENOUGH_CONFIDENCE
+
+
+def _affordable(num_values: int) -> int:
+    """How often so many predicted values may be drawn."""
+    return max(_FEWEST_RESAMPLES, _RESAMPLED_VALUES // num_values)
+
+
+def _resampled(
+    metric: Metric,
+    candidates: Sequence[np.ndarray],
+    targets: np.ndarray,
+    mask: np.ndarray | None,
+    seed: int,
+    resamples: int,
+) -> Iterator[tuple[float, ...]]:
+    """The metric's value of each candidate's predictions on samples drawn with replacement, the same for all.
+
+    Draws on which the metric is undefined are left out.
+    """
     generator = np.random.default_rng(seed)
-    for _ in range(min(resamples, max(_FEWEST_RESAMPLES, _RESAMPLED_VALUES // num_values))):
-        yield generator.integers(samples, size=samples)
+    for _ in range(resamples):
+        draw = generator.integers(len(targets), size=len(targets))
+        drawn_mask = None if mask is None else mask[draw]
+        try:
+            values = tuple(metric.compute(p[draw], targets[draw], drawn_mask) for p in candidates)
+        except UndefinedScoreError:
+            continue
+        yield values
 
 
 def get_metric(name: str | None, kind: TargetKind) -> Metric:

@@ -15,7 +15,7 @@ from dashnas.backbones.heads import PointHead, cell_means
 from dashnas.data.parts import Part
 from dashnas.data.spec import DataSpec
 from dashnas.evaluate import confidence_of, predict_part, value_of
-from dashnas.metrics import ENOUGH_CONFIDENCE, Metric
+from dashnas.metrics import Metric, is_evidence
 
 CELLS = {1: (8,), 2: (4, 4)}
 """The grid to try, by the number of spatial axes."""
@@ -55,7 +55,7 @@ class HeadProbe:
     @property
     def pays(self) -> bool:
         """Whether there is evidence for the grid."""
-        return self.confidence >= ENOUGH_CONFIDENCE
+        return is_evidence(self.confidence)
 
 
 def probe_head(

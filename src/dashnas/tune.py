@@ -17,7 +17,7 @@ from dashnas.data.parts import Part
 from dashnas.errors import DashnasError, RunError
 from dashnas.evaluate import confidence_of, predict_part, value_of
 from dashnas.losses import Loss
-from dashnas.metrics import ENOUGH_CONFIDENCE, Metric
+from dashnas.metrics import Metric, is_evidence
 from dashnas.microbatch import shared_micro_batch
 from dashnas.recipe import Optimiser, Recipe
 from dashnas.retrain import retrain_phase
@@ -91,7 +91,7 @@ class Trial:
     @property
     def wins(self) -> bool:
         """Whether there is evidence that it is better than the best trial before it."""
-        return self.confidence is not None and self.confidence >= ENOUGH_CONFIDENCE
+        return is_evidence(self.confidence)
 
 
 class Tuning:
@@ -301,7 +301,7 @@ class Tuning:
             ours, theirs = self._predict(network, name, session), self._predict(rival, best.network, session)
             confidence = confidence_of(self._metric, ours, theirs, self._validation)
         is_first = not any(trial.network == name and trial.state == "complete" for trial in trials)
-        if is_first or (confidence is not None and confidence >= ENOUGH_CONFIDENCE):
+        if is_first or is_evidence(confidence):
             state = {"network": network.state_dict(), "trial": number, "confidence": confidence}
             session.run.save_checkpoint(tuned_weights(name), state)
         return confidence

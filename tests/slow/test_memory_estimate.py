@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from dashnas.backbones import build_backbone
 from dashnas.config import RetrainConfig, SearchConfig
-from dashnas.recipe import Recipe
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.losses import make_loss
 from dashnas.memory import count_step, measure_step
 from dashnas.progress import Silent
+from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.runs import Run
 from dashnas.search import make_supernet, search_phase

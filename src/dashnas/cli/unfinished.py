@@ -10,7 +10,7 @@ from dashnas.budget import random_races
 from dashnas.cli.print_out import plain_table
 from dashnas.cli.result_tables import RACERS, architecture_table, count
 from dashnas.config import Schedule
-from dashnas.metrics import ENOUGH_CONFIDENCE
+from dashnas.metrics import is_evidence
 from dashnas.runs import damage_named, read_events, read_json
 from dashnas.space import Architecture
 
@@ -32,7 +32,7 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
         path = run / "winner.json"
         decided: dict[str, Any] = read_json(path) if path.exists() else {"network": ""}
         winner, head = decided["network"], decided.get("head")
-        kept = head is not None and float(head["confidence"]) >= ENOUGH_CONFIDENCE
+        kept = head is not None and is_evidence(float(head["confidence"]))
         if winner and winner not in RACERS:
             raise ValueError(f"unknown network {winner!r}")
     with damage_named(run / "run.json"):

@@ -82,9 +82,10 @@ def fitted(
     report: dict[str, Any],
 ) -> Fitted:
     """A network after the final training as the outcome of a method; it is saved in the run's folder too."""
+    topology = replace(job.topology, cells=cells)
     TrainedModel(
         network=retrained.network,
-        topology=(topology := replace(job.topology, cells=cells)),
+        topology=topology,
         architecture=architecture,
         spec=job.data.spec,
         normaliser=job.data.normaliser,
