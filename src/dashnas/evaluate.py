@@ -87,24 +87,21 @@ def final_scores(
     device: torch.device,
     also: Sequence[Metric] = (),
 ) -> dict[str, Score]:
-    """Open the test part, once everything is chosen, and score each network on it with a 95 % interval.
+    """Open the test part, once everything is chosen, and score each network on it; see `final_score`."""
 
-    The values of the metrics of `also` come with it; one that has none on the test part is NaN.
+    def score_of(network: nn.Module) -> Score:
+        return final_score(lambda part: predict_part(network, part, batch_size, device), test, metric, also)
 
-    Raises:
-        UndefinedScoreError: the metric has no value on the test part.
-    """
-    part = test.open()
-    return {
-        name: _score_of(predict_part(network, part, batch_size, device), part, metric, also)
-        for name, network in networks.items()
-    }
+    return {name: score_of(network) for name, network in networks.items()}
 
 
 def final_score(
     predict: Callable[[Part], np.ndarray], test: SealedTest, metric: Metric, also: Sequence[Metric] = ()
 ) -> Score:
     """Open the test part, once everything is chosen, and score a model on it with a 95 % interval.
+
+    The values of further metrics come with it, and the metric's own on each variant of the test part, under such a name
+    as `1-auroc@clean-sky`; what has no value there is NaN.
 
     Args:
         predict: gives the predictions for a part, as `dashnas.metrics` takes them.
@@ -116,12 +113,13 @@ def final_score(
         UndefinedScoreError: the metric has no value on the test part.
     """
     part = test.open()
-    return _score_of(predict(part), part, metric, also)
-
-
-def _score_of(predictions: np.ndarray, part: Part, metric: Metric, also: Sequence[Metric]) -> Score:
-    own = score(metric, *_answers(metric, predictions, part))
-    return replace(own, also={other.name: _value_if_any(other, predictions, part) for other in also})
+    predictions = predict(part)
+    others = {other.name: _value_if_any(other, predictions, part) for other in also}
+    variants = {
+        f"{metric.name}@{name}": _value_if_any(metric, predict(variant), variant)
+        for name, variant in test.open_variants().items()
+    }
+    return replace(score(metric, *_answers(metric, predictions, part)), also=others | variants)
 
 
 def _value_if_any(metric: Metric, predictions: np.ndarray, part: Part) -> float:

@@ -173,6 +173,7 @@ def test_every_attribute_of_a_part_is_behind_the_seal(data):
 def test_the_sealed_test_part_tells_its_size_and_opens(data):
     assert len(data.test) == 8
     assert repr(data.test) == "SealedTest(8 samples)"
+    assert not data.test.open_variants()
     assert len(copy.copy(data.test)) == 8
     assert len(data.test.open().targets()) == 8
 

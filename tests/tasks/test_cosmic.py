@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from tiny_official import make, prepared
 
+from dashnas.data.spec import TargetKind
 from dashnas.errors import DataError
+from dashnas.evaluate import final_score
+from dashnas.protocol_metrics import find_metric
 from dashnas.tasks.nb360.cosmic import GalaxyTable, images
 
 
@@ -60,6 +63,24 @@ class TestSky:
         path = folder / "npy_train/f435w/13737/3/1_0.npy"
         got = GalaxyTable([path], masked=True).take(slice(None), ["x"])["x"]
         np.testing.assert_array_equal(got[0, 0], np.load(path)[0, 64:192, 64:192])
+
+    def test_a_variant_of_the_test_part_has_none(self, folder, tmp_path):
+        test = prepared("cosmic", tmp_path, "dash-official").test
+        (variant,) = test.open_variants().values()
+        got = variant.batch(np.arange(len(test))).x[:, 0]
+        raw = [np.load(path)[0, 64:192, 64:192] for path in images(folder / "npy_test")]
+        np.testing.assert_array_equal(got, np.float32(raw))
+        np.testing.assert_array_equal(variant.targets(), test.open().targets())
+
+    def test_a_second_score_is_made_without_it(self, folder, tmp_path):
+        def brightness(part):
+            return part.batch(np.arange(len(part))).x.numpy() - 125  # rays are at 150 where there is no sky
+
+        test = prepared("cosmic", tmp_path).test
+        metric = find_metric("bal_err@logit0.5", TargetKind.DENSE_BINARY)
+        score = final_score(brightness, test, metric)
+        assert score.also == {"bal_err@logit0.5@clean-sky": 0}
+        assert score.value > 0.1
 
 
 def test_only_dash_leaves_validation_out_of_the_final_training(folder, tmp_path):

@@ -1,6 +1,7 @@
 """Parts of a data set, which give batches; and the test part, which is sealed until the final evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NoReturn, cast
 
 import numpy as np
@@ -129,12 +130,18 @@ class Part:
 
 
 class SealedTest:
-    """The test part. It tells its size; anything else raises until the final evaluation opens it."""
+    """The test part. It tells its size; anything else raises until the final evaluation opens it.
 
-    __slots__ = ("__part",)
+    Args:
+        part: the test samples.
+        variants: the same samples under other conditions, by name.
+    """
 
-    def __init__(self, part: Part) -> None:
+    __slots__ = ("__part", "__variants")
+
+    def __init__(self, part: Part, variants: Mapping[str, Part] = MappingProxyType({})) -> None:
         self.__part = part
+        self.__variants = variants
 
     def __len__(self) -> int:
         return len(self.__part)
@@ -142,6 +149,10 @@ class SealedTest:
     def open(self) -> Part:
         """The test part itself. Only the final evaluation calls this, after everything has been chosen."""
         return self.__part
+
+    def open_variants(self) -> Mapping[str, Part]:
+        """The variants of the test part, by name, for the same evaluation."""
+        return self.__variants
 
     def __repr__(self) -> str:
         return f"SealedTest({len(self)} samples)"

@@ -30,7 +30,7 @@ from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.data.split import Indices
 from dashnas.data.tables import Table
 from dashnas.data.targets import class_names
-from dashnas.data.task_data import CLEAN, PaperSettings, TaskData, TaskSource, check_protocol
+from dashnas.data.task_data import CLEAN, PaperSettings, Samples, TaskData, TaskSource, check_protocol
 from dashnas.errors import ConfigError, DataError
 
 
@@ -141,11 +141,13 @@ def _prepare_task(data: TaskData) -> PreparedData:
     sizes = ", ".join(f"{name} {len(samples.rows)}" for name, samples in given.items())
 
     def part(name: str) -> Part:
-        scored = name in ("validation", "test") and data.scored_spec is not None
-        spec = data.scored_spec if scored else data.spec
-        assert spec is not None
-        augmented = name in ("train", "final") and hasattr(given[name].table, "draw")
-        return Part(*given[name], spec, data.normaliser, augmented=augmented)
+        samples = given[name]
+        if name in ("validation", "test"):
+            return scored_part(samples)
+        return Part(*samples, data.spec, data.normaliser, augmented=hasattr(samples.table, "draw"))
+
+    def scored_part(samples: Samples) -> Part:
+        return Part(*samples, data.scored_spec or data.spec, data.normaliser)
 
     if small := [name for name, samples in given.items() if not len(samples.rows)]:
         raise DataError(f"{data.origin} holds too few samples: none is left for {', '.join(small)} ({sizes})")
@@ -157,7 +159,7 @@ def _prepare_task(data: TaskData) -> PreparedData:
         train=part("train"),
         validation=part("validation"),
         development=part("final"),
-        test=SealedTest(part("test")),
+        test=SealedTest(part("test"), {name: scored_part(samples) for name, samples in data.test_variants.items()}),
         reading=(f"data: {data.origin}", f"split: {sizes} ({data.how})"),
         warnings=data.warnings,
         fingerprint=fingerprint(_distinct({name: samples.table for name, samples in given.items()})),

@@ -4,7 +4,8 @@ A user's arrays are read, checked and divided by `prepare`. A benchmark's data c
 the protocol they are scored by; they reach `prepare` as a `TaskSource`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from dashnas.data.normalise import Normaliser
@@ -78,6 +79,8 @@ class TaskData:
     """What the last training uses."""
     test: Samples
     """What the final score is measured on."""
+    test_variants: Mapping[str, Samples] = field(default_factory=dict)
+    """The test samples as they would be under other conditions, by name; each gets the metric too."""
     how: str
     """How it was divided, in words."""
     metric: str

@@ -3,7 +3,8 @@
 Files: `npy_train/f435w/PROPOSAL/VISIT/K_INDEX.npy` and the same below `npy_test`: image, mask of the rays and, in most,
 a mask of pixels to ignore; and `sky.npy` in a visit's folder, the brightness of its sky. Only fields of galaxies are
 used, 4,830 and 420 images, and of each the 128x128 pixels in its middle. Training adds some of the sky; so do, always
-the same, validation and test.
+the same, validation and test. A second score tells of the test images as they are, by the same metric with the suffix
+`@clean-sky`.
 
 clean: files in sorted order, of which 483 drawn by the seed are for validation; the final training uses all 4,830.
 1 - AUROC of the scores of all pixels that are not ignored.
@@ -64,16 +65,18 @@ CROP = slice(64, 192)
 SIDE = 128
 SKY = (-0.9, 3.0)
 """Between which the share of the sky is drawn that is added to an image."""
+NO_SKY = (0.0, 0.0)
 
 
 def read(folder: Path, protocol: str, seed: int) -> TaskData:
     """The images of the official folders."""
     found = {part: images(find_file(folder, f"npy_{part}")) for part in ("train", "test")}
     # The code of NAS-Bench-360 scores ignored pixels too.
-    train, scored, test = (
+    train, scored, test, clean = (
         GalaxyTable(found["train"], masked=True),
         GalaxyTable(found["train"], masked=protocol != NB360),
         GalaxyTable(found["test"], masked=protocol != NB360),
+        GalaxyTable(found["test"], masked=protocol != NB360, sky=NO_SKY),
     )
     n = len(train)
     held = share(n, 420, 4830) if protocol == DASH else share(n, 1, 10)
@@ -87,6 +90,7 @@ def read(folder: Path, protocol: str, seed: int) -> TaskData:
         validation=Samples(scored, np.sort(order[n - held :])),
         final=Samples(train, fitted if protocol == DASH else np.arange(n)),
         test=Samples(test, np.arange(len(test))),
+        test_variants={"clean-sky": Samples(clean, np.arange(len(clean)))},
         how="the end in sorted order" if protocol == NB360 else f"validation is drawn by seed {seed}",
         metric={CLEAN: "1-auroc", NB360: "bal_err@logit0.5", DASH: "fnr@p0.5@batch4"}[protocol],
         also=("1-auroc", "bal_err@p0.5", "fnr@p0.5", "bal_err@logit0.5"),
@@ -119,11 +123,13 @@ class GalaxyTable:
     Args:
         paths: of the images.
         masked: whether pixels to ignore are left out.
+        sky: between which the share of the sky is drawn.
     """
 
-    def __init__(self, paths: Sequence[Path], *, masked: bool) -> None:
+    def __init__(self, paths: Sequence[Path], *, masked: bool, sky: tuple[float, float] = SKY) -> None:
         self._paths = tuple(paths)
         self._masked = masked
+        self._sky_share = sky
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,11 +150,11 @@ class GalaxyTable:
     def take(self, rows: Rows, names: Sequence[str]) -> dict[str, Array]:
         """These images; how much sky is added depends on the row alone."""
         places = np.arange(len(self))[rows]
-        return self._read(places, names, (np.random.RandomState(row).uniform(*SKY) for row in places))
+        return self._read(places, names, (np.random.RandomState(row).uniform(*self._sky_share) for row in places))
 
     def draw(self, rows: Array, names: Sequence[str], generators: Sequence[np.random.Generator]) -> dict[str, Array]:
         """These images, with as much sky as is drawn."""
-        return self._read(rows, names, (random.uniform(*SKY) for random in generators))
+        return self._read(rows, names, (random.uniform(*self._sky_share) for random in generators))
 
     def _read(self, rows: Array, names: Sequence[str], skies: Iterable[float]) -> dict[str, Array]:
         columns = {name: np.empty((len(rows), *self.shape(name)[1:]), self.dtype(name)) for name in names}
