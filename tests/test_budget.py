@@ -102,6 +102,17 @@ def test_a_plan_fits_the_budget_or_is_the_shortest_there_is(budget, costs, trial
 
 
 @given(st.floats(1, 1e6), COSTS, st.integers(1, 8), st.integers(1, 60))
+def test_after_the_untouched_backbone_has_raced_its_time_is_for_the_others(budget, costs, trials, enough):
+    costs = replace(costs, search=0.0)
+    asked = {"trials": trials, "enough_epochs": enough, "tune": RACE}
+    raced, not_raced = (plan(budget, costs, **asked, untouched_raced=raced) for raced in (True, False))
+    own = raced.tune_epochs * max(costs.derived, costs.backbone)
+    spent = cost(raced, costs, RACE) - own
+    assert raced.retrain_epochs == 1 or spent <= budget * (1 - RESERVE) * (1 + 1e-9)
+    assert (raced.tune_trials, raced.tune_epochs) >= (not_raced.tune_trials, not_raced.tune_epochs)
+
+
+@given(st.floats(1, 1e6), COSTS, st.integers(1, 8), st.integers(1, 60))
 def test_before_a_race_the_search_has_no_more_than_its_share_and_the_training_enough(budget, costs, trials, enough):
     schedule = plan(budget, costs, trials=trials, enough_epochs=enough, tune=RACE)
     assert schedule.search_epochs * costs.search <= SEARCH_SHARE * budget * (1 - RESERVE) * (1 + 1e-9)

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from dashnas.data import Normaliser, TargetKind
-from dashnas.evaluate import final_scores, predict, validate
-from dashnas.metrics import Metric, UndefinedScoreError, get_metric, score
+from dashnas.evaluate import final_scores, predict, right_answers, validate, value_of
+from dashnas.metrics import METRICS, Metric, UndefinedScoreError, get_metric, score
 from dashnas.protocol_metrics import find_metric
 from tiny import prepared
 
@@ -71,6 +71,18 @@ def test_scores_are_of_the_whole_part_and_not_means_over_batches(kind, batch_siz
     outputs = network.eval()(part.batch(np.arange(len(part))).x).detach()
     expected = metric.compute(data.normaliser.decode_target(outputs).numpy(), part.targets(), None)
     assert validate(network, part, metric, batch_size=batch_size, device=CPU) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", TargetKind)
+def test_right_answers_have_the_best_score_there_is(kind):
+    """Also where some positions are masked."""
+    part = prepared(kind, 2).validation
+    right = right_answers(part)
+    for metric in (metric for metric in METRICS.values() if kind in metric.kinds):
+        best = 1 if metric.higher_is_better else 0
+        assert value_of(metric, right, part) == pytest.approx(best, abs=1e-9), metric.name
+    shape = (len(part), part.spec.outputs, *(part.spec.spatial_shape if kind.is_dense else ()))
+    assert right.shape == shape
 
 
 def test_the_final_scores_give_each_network_an_interval():

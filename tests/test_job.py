@@ -193,13 +193,26 @@ class TestScheduleAfterTheSearch:
         """Also where an earlier process has searched."""
         with job(options(**BUDGET, budget_seconds=100.0)) as one:
             one.started -= spent
-            schedule = one.schedule_after_search(replace(SCHEDULE, search_epochs=7, width=8), ARCHITECTURE, searched)
+            schedule = one.schedule_after_search(
+                replace(SCHEDULE, search_epochs=7, width=8), ARCHITECTURE, searched, untouched_raced=False
+            )
         assert (schedule.search_epochs, schedule.width) == (7, 8)
 
         def seconds(epochs):
             return math.ceil(epochs / 2) * full_trials(schedule.tune_trials, TuneConfig()) + epochs
 
         assert seconds(schedule.retrain_epochs) <= 60 * (1 - RESERVE) < seconds(schedule.retrain_epochs + 1)
+
+    def test_has_nothing_for_an_untouched_backbone_that_has_raced(self, monkeypatch):
+        costs = EpochCosts(search=0.0, derived=1.0, backbone=1.0, retrain_share=1.0)
+        monkeypatch.setattr(Job, "_epoch_costs", lambda *_: costs)
+        before = replace(SCHEDULE, search_epochs=7, width=8, backbone_epochs=5)
+        with job(options(**BUDGET, race=True, budget_seconds=100.0)) as one:
+            raced, not_raced = (
+                one.schedule_after_search(before, ARCHITECTURE, 40.0, untouched_raced=raced) for raced in (True, False)
+            )
+        assert raced.backbone_epochs == 5
+        assert raced.tune_epochs > not_raced.tune_epochs
 
     def test_is_kept_for_the_phases_that_follow(self, costs, monkeypatch):
         monkeypatch.setattr(Job, "search", lambda *_: (ARCHITECTURE, 1.0))

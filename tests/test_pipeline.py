@@ -15,6 +15,8 @@ from dashnas.backbones import GridHead, PointHead
 from dashnas.config import Schedule
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConfigError, ConversionError, NotEnoughMemoryError, RunError
+from dashnas.evaluate import value_of
+from dashnas.job import Job
 from dashnas.metrics import get_metric, score
 from dashnas.probe import HeadProbe
 from dashnas.progress import Silent
@@ -295,6 +297,58 @@ def test_weights_of_the_race_that_are_gone_are_missed(told, tmp_path, monkeypatc
     (tmp_path / "run" / "checkpoints" / "tuned-derived.pt").unlink()
     with pytest.raises(RunError, match=r"tuned-derived.pt is missing .*delete tune.json and winner.json"):
         fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+
+
+@pytest.fixture
+def unbeatable(monkeypatch):
+    """Lets the untouched backbone be so good that there can be no evidence for any other network."""
+    monkeypatch.setattr("dashnas.job.confidence_of", lambda *_: 0.89)
+
+
+@pytest.mark.parametrize("length", [{}, {"epochs": None, "tune_trials": None, "budget_seconds": 4.0}])
+def test_where_no_network_could_win_nothing_is_searched(length, unbeatable, tmp_path):
+    listener = Messages()
+    fitted = fit(arrays(TargetKind.CLASSES), options(race=True, **length), out=tmp_path / "run", reporter=listener)
+    assert any("would be better with enough confidence; nothing is searched" in text for text in listener.told)
+    assert {event["phase"] for event in read_events(tmp_path / "run")} == {"tune-0", "backbone"}
+    summary = fitted.summary
+    assert (summary["network"], summary["architecture"], summary["race"]) == ("backbone", None, None)
+    assert (summary["schedule"]["search_epochs"], summary["schedule"]["tune_trials"]) == (0, 1)
+    assert math.isfinite(summary["scores"]["validation"])
+
+
+def test_a_network_that_could_win_is_searched_after_the_untouched_one_has_raced(told, tmp_path):
+    told(backbone=0.4, derived=0.3)
+    fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    phases = dict.fromkeys(event["phase"] for event in read_events(tmp_path / "run"))
+    assert list(phases) == ["tune-0", "search", "tune-1", "retrain", "backbone"]
+
+
+def test_what_could_win_is_a_network_without_a_mistake(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("dashnas.job.confidence_of", lambda *given: asked.append(given) or 1.0)
+    fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    ((metric, ours, theirs, part),) = asked
+    assert value_of(metric, ours, part) == 0
+    assert theirs.shape == ours.shape
+
+
+def test_a_search_alone_is_made_in_any_case(unbeatable, tmp_path):
+    architecture = search_only(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    assert {event["phase"] for event in read_events(tmp_path / "run")} == {"search"}
+    fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    assert Architecture.load(tmp_path / "run" / "architecture.json") == architecture
+
+
+def test_a_run_stopped_before_its_search_is_resumed_without_a_second_trial(monkeypatch, tmp_path):
+    with monkeypatch.context() as patched:
+        patched.setattr(Job, "search", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    trials = json.loads((tmp_path / "run" / "tune.json").read_text())
+    resumed = fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "tune.json").read_text())[:1] == trials
+    assert resumed.summary["scores"] == fit(arrays(TargetKind.CLASSES), options(**RACE)).summary["scores"]
 
 
 def test_a_budget_too_short_for_a_search_trains_the_untouched_backbone_alone(monkeypatch, tmp_path):

@@ -73,7 +73,7 @@ def study(
         data.validation,
         make_loss(data.spec, data.normaliser, metric_name=metric),
         get_metric(metric, data.spec.target_kind),
-        TuneConfig(tuner=tuner, small_grid=small_grid, race=len(race) > 1),
+        TuneConfig(tuner=tuner, small_grid=small_grid, race="backbone" in race),
         RetrainConfig(),
         schedule=schedule,
         recipe=recipe or Recipe(),
@@ -251,6 +251,23 @@ def test_networks_race_under_the_given_recipe_and_others_are_for_the_best_of_the
     trials, _ = run(study(data, trials=3, recipe=given, race=RACE), tmp_path)
     assert [t.network for t in trials] == ["backbone", "derived", "derived", "derived"]
     assert [t.recipe == given for t in trials] == [True, True, False, False]
+
+
+def test_a_race_may_begin_with_the_first_network_alone(data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: [0.5, 0.4][trial])
+    with session(tmp_path / "run") as there:
+        (first,) = study(data, trials=1, race=("backbone",)).run([], there, lambda _: None, most=1)
+        trials = study(data, trials=1, race=RACE).run([first], there, lambda _: None)
+    assert (first.network, first.state) == ("backbone", "complete")
+    assert [t.network for t in trials] == ["backbone", "derived"]
+    assert trials[0] == first
+
+
+def test_a_first_network_that_diverges_is_not_tried_again_at_once(data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: 0.5, diverge=(0,))
+    with session(tmp_path / "run") as there:
+        (first,) = study(data, trials=1, race=("backbone",)).run([], there, lambda _: None, most=1)
+    assert first.state == "diverged"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,15 @@ def time_steps(phase: Phase, device: torch.device, *, micro_batch: int | None = 
     return float(np.median(seconds[1:]))
 
 
-def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs: int, tune: TuneConfig) -> Schedule:
+def plan(
+    budget_seconds: float,
+    costs: EpochCosts,
+    *,
+    trials: int,
+    enough_epochs: int,
+    tune: TuneConfig,
+    untouched_raced: bool = False,
+) -> Schedule:
     """The longest schedule that fits a budget.
 
     Search and each trial of the tuning get half as many epochs as the final training. In a race the searched network
@@ -96,6 +104,7 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
         trials: recipes to try where the budget allows.
         enough_epochs: of the final training, below which trials are given up.
         tune: how recipes are found; a grid is never cut short.
+        untouched_raced: whether the untouched backbone has had its part of the race already.
     """
     usable = budget_seconds * (1 - RESERVE)
     searches_before_race = tune.race and costs.search > 0
@@ -103,6 +112,8 @@ def plan(budget_seconds: float, costs: EpochCosts, *, trials: int, enough_epochs
     final = costs.retrain_share * (costs.derived + costs.beside)
     # In a race the untouched backbone gets as much time as the searched network.
     backbone = max(costs.derived, costs.backbone) if tune.race else costs.backbone
+    if untouched_raced:
+        backbone = 0.0
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
         tuning = tuning_seconds(num_trials, costs, tune, backbone=backbone)
         half, whole = (0.0, final + tuning) if tune.race else (tuning, final)

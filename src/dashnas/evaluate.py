@@ -59,6 +59,15 @@ def value_of(metric: Metric, predictions: np.ndarray, part: Part) -> float:
     return metric.compute(*_answers(metric, predictions, part))
 
 
+def right_answers(part: Part) -> np.ndarray:
+    """Predictions for a part that are right everywhere: numbers as they are, logits of +1 or -1."""
+    targets, spec = part.targets(), part.spec
+    if spec.target_kind.is_regression:
+        return targets
+    by_class = spec.target_kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES)
+    return 2 * (np.moveaxis(np.eye(spec.outputs)[targets], -1, 1) if by_class else targets) - 1
+
+
 def confidence_of(metric: Metric, predictions: np.ndarray, rival: np.ndarray, part: Part) -> float:
     """How sure it is that predictions for a part are better than a rival's; see `dashnas.metrics.confidence`."""
     ours, theirs = (_answers(metric, answers, part) for answers in (predictions, rival))

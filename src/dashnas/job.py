@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ from dashnas.config import FitConfig, Schedule, Tuner
 from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
-from dashnas.evaluate import refuse_undefined
+from dashnas.evaluate import confidence_of, predict_part, refuse_undefined, right_answers
 from dashnas.heap import keep_freed_memory
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
-from dashnas.metrics import Metric
+from dashnas.metrics import Metric, is_evidence
 from dashnas.microbatch import FEWEST, MICRO_BATCHES, shared_micro_batch
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
@@ -350,21 +351,25 @@ class Job:
         """Let the run train the untouched backbone alone."""
         self.networks = {"backbone"}
 
-    def schedule_after_search(self, schedule: Schedule, architecture: Architecture, search_seconds: float) -> Schedule:
+    def schedule_after_search(
+        self, schedule: Schedule, architecture: Architecture, spent: float, *, untouched_raced: bool
+    ) -> Schedule:
         """The schedule with what is left of the budget, now that it is known what the chosen network costs.
 
         Args:
             schedule: that was searched with.
             architecture: that was found.
-            search_seconds: which count in full, also where an earlier process has spent them.
+            spent: seconds of training so far, which count in full, also where an earlier process has spent them.
+            untouched_raced: whether the untouched backbone has had its part of the race already.
         """
         assert self.config.budget_seconds is not None
         phases = self._sample_trainings(architecture)
         micro_batches = {name: shared_micro_batch(self.session.run, name, self.batch_size) for name in phases}
         costs = self._epoch_costs(phases, micro_batches)
-        spent = max(time.monotonic() - self.started, search_seconds)
-        rest, _ = self._plan_within(self.config.budget_seconds - spent, costs, plan)
-        return replace(rest, search_epochs=schedule.search_epochs, width=schedule.width)
+        left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
+        rest, _ = self._plan_within(left, costs, partial(plan, untouched_raced=untouched_raced))
+        epochs = schedule.backbone_epochs if untouched_raced else rest.backbone_epochs
+        return replace(rest, search_epochs=schedule.search_epochs, width=schedule.width, backbone_epochs=epochs)
 
     def schedule_after_race(
         self, schedule: Schedule, winner: str, epochs: Mapping[str, float], spent: float, *, touched: bool
@@ -443,13 +448,24 @@ class Job:
 
     def probe(self, network: str, architecture: Architecture | None, recipe: Recipe) -> HeadProbe | None:
         """Whether a head that keeps positions pays, by the features that a network has learned in the race."""
-        trained = self.network(architecture, recipe.dropout)
-        load_tuned_weights(self.session.run, network, trained)
         return probe_head(
-            trained, self.data.train, self.data.validation, self.metric,
+            self._raced(network, architecture, recipe), self.data.train, self.data.validation, self.metric,
             batch_size=shared_micro_batch(self.session.run, micro_batch_name(network), self.batch_size),
             device=self.session.device, seed=derive_seed(self.config.seed, "probe"),
         )  # fmt: skip
+
+    def can_be_beaten(self, network: str, architecture: Architecture | None, recipe: Recipe) -> bool:
+        """Whether there could be evidence that another network is better than one that raced: if it never erred."""
+        validation = self.data.validation
+        at_once = shared_micro_batch(self.session.run, micro_batch_name(network), self.batch_size)
+        predictions = predict_part(self._raced(network, architecture, recipe), validation, at_once, self.session.device)
+        return is_evidence(confidence_of(self.metric, right_answers(validation), predictions, validation))
+
+    def _raced(self, network: str, architecture: Architecture | None, recipe: Recipe) -> nn.Module:
+        """A network as the race left it."""
+        trained = self.network(architecture, recipe.dropout)
+        load_tuned_weights(self.session.run, network, trained)
+        return trained
 
     def entrants(self, searched: Architecture | None, schedule: Schedule) -> dict[str, Architecture | None]:
         """The networks that may be trained in the end, by name; just one where there is nothing to choose."""

@@ -1,7 +1,8 @@
 """The phases of a job that leave a file in its run: schedule, search and tuning, each read again where it was done."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from dashnas.errors import RunError
 from dashnas.job import NETWORKS, Job
 from dashnas.probe import HeadProbe
 from dashnas.recipe import Recipe
-from dashnas.runs import damage_named
+from dashnas.runs import Run, damage_named
 from dashnas.space import Architecture
 from dashnas.tune import Trial, trial_from_json, trial_to_json
 
@@ -99,15 +100,28 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
     return schedule
 
 
-def searched(job: Job, schedule: Schedule) -> Searched:
-    """What the search chose, or was given. Under a budget the rest of the schedule is made anew, for this network."""
+def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
+    """What the search chose, or was given. Under a budget the rest of the schedule is made anew, for this network.
+
+    Before it, the untouched backbone has its part of the race; where nothing could win against it, nothing is searched.
+
+    Args:
+        job: the run.
+        schedule: of all its phases.
+        always: search in any case.
+    """
     run = job.session.run
-    if schedule.search_epochs == 0 and job.given_architecture is None:
-        return Searched(None, 0.0, schedule)
+    if not (run.folder / "architecture.json").exists() and job.given_architecture is None:
+        if not always and job.config.tune.race and schedule.search_epochs:
+            schedule = _race_untouched(job, schedule)
+        if not schedule.search_epochs:
+            return Searched(None, 0.0, schedule)
     if not (run.folder / "architecture.json").exists():
         architecture, seconds = job.search(schedule)
         if job.config.schedule is None and job.given_architecture is None:
-            schedule = job.schedule_after_search(schedule, architecture, seconds)
+            raced = _read_trials(job)[:1]
+            spent = seconds + sum(trial.seconds for trial in raced)
+            schedule = job.schedule_after_search(schedule, architecture, spent, untouched_raced=bool(raced))
             run.write("schedule.json", asdict(schedule))
             job.session.reporter.message(f"time left for: {_describe_training(schedule)}")
         run.write("search.json", {"seconds": seconds})
@@ -117,6 +131,36 @@ def searched(job: Job, schedule: Schedule) -> Searched:
         return Searched(chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"]), schedule)
 
 
+def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
+    """The untouched backbone's part of the race; and the schedule, without a search where no network could win it."""
+    tuning = job.tuning({"backbone": None}, schedule)
+    trial, *_ = tuning.run(_read_trials(job), job.session, partial(_save_trials, job.session.run), most=1)
+    if trial.state != "complete" or job.can_be_beaten("backbone", None, trial.recipe):
+        return schedule
+    job.session.reporter.message(
+        f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, where not even a "
+        "network without a mistake would be better with enough confidence; nothing is searched"
+    )
+    schedule = replace(schedule, search_epochs=0, tune_trials=1, backbone_epochs=schedule.epochs_of("backbone"))
+    job.session.run.write("schedule.json", asdict(schedule))
+    job.leave_out_search()
+    return schedule
+
+
+def _read_trials(job: Job, networks: Collection[str] = ("backbone", "derived", "random")) -> list[Trial]:
+    """The trials of the race and of recipes so far, all of these networks."""
+    run = job.session.run
+    with damage_named(run.folder / "tune.json"):
+        trials = [trial_from_json(content) for content in run.read("tune.json", default=[])]
+        if unknown := {trial.network for trial in trials}.difference(networks):
+            raise ValueError(f"unknown networks {sorted(unknown)}")
+    return trials
+
+
+def _save_trials(run: Run, trials: list[Trial]) -> None:
+    run.write("tune.json", [trial_to_json(trial) for trial in trials])
+
+
 def tune(job: Job, found: Searched) -> Tuned:
     """Find the network and the recipe for the final training. Under a budget, a race decides how long that is."""
     run, schedule = job.session.run, found.schedule
@@ -124,11 +168,7 @@ def tune(job: Job, found: Searched) -> Tuned:
         return Tuned("backbone", None, job.config.recipe, schedule, [], {})
     entrants = job.entrants(found.architecture, schedule)
     tuning = job.tuning(entrants, schedule)
-    with damage_named(run.folder / "tune.json"):
-        trials = [trial_from_json(t) for t in run.read("tune.json", default=[])]
-        if unknown := {trial.network for trial in trials} - entrants.keys():
-            raise ValueError(f"unknown networks {sorted(unknown)}")
-    trials = tuning.run(trials, job.session, lambda ts: run.write("tune.json", [trial_to_json(t) for t in ts]))
+    trials = tuning.run(_read_trials(job, entrants), job.session, partial(_save_trials, run))
     best = tuning.best(trials)
     winner = run.remember("winner.json", lambda: _decide(job, found, trials, best, entrants))
     with damage_named(run.folder / "winner.json"):

@@ -77,7 +77,7 @@ def search_only(
     """Search and save `architecture.json`; `fit` with the same options in the same folder goes on from there."""
     options = options or Options()
     with workspace(source, options, out, reporter) as job:
-        architecture = searched(job, settled_schedule(job)).architecture
+        architecture = searched(job, settled_schedule(job), always=True).architecture
         if architecture is None and options.budget_seconds is None:
             raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")
         if architecture is None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dashnas.backbones.heads import PointHead, cell_means
 from dashnas.data.parts import Part
 from dashnas.data.spec import DataSpec
-from dashnas.evaluate import confidence_of, predict_part, value_of
+from dashnas.evaluate import confidence_of, predict_part, right_answers, value_of
 from dashnas.metrics import Metric, is_evidence
 
 CELLS = {1: (8,), 2: (4, 4)}
@@ -88,7 +88,7 @@ def probe_head(
     (x, cells), (x_validation, _) = (_features(network, part, batch_size, device) for part in (train, validation))
     if max(cells) == 1 or not (np.isfinite(x).all() and np.isfinite(x_validation).all()):
         return None
-    y = _regression_targets(train.targets(), train.spec)
+    y = right_answers(train)
 
     def predicted(x: np.ndarray, x_validation: np.ndarray) -> np.ndarray:
         model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES)).fit(x.reshape(len(x), -1), y)
@@ -148,11 +148,3 @@ def _features(
     finally:
         hook.remove()
     return torch.cat(seen).double().numpy(), cells
-
-
-def _regression_targets(targets: np.ndarray, spec: DataSpec) -> np.ndarray:
-    """Numbers as they are; of classes and labels +1 for those that hold and -1 for the others, (samples, outputs)."""
-    if spec.target_kind.is_regression:
-        return targets
-    held = np.eye(spec.outputs)[targets] if targets.ndim == 1 else targets
-    return np.asarray(2 * held - 1)

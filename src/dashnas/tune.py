@@ -152,13 +152,16 @@ class Tuning:
         self._seed = seed
         self._base = recipe
 
-    def run(self, done: list[Trial], session: Session, save: Callable[[list[Trial]], None]) -> list[Trial]:
+    def run(
+        self, done: list[Trial], session: Session, save: Callable[[list[Trial]], None], *, most: int | None = None
+    ) -> list[Trial]:
         """Try networks and recipes until all trials are done.
 
         Args:
             done: trials of an earlier process.
             session: where to train.
             save: called with all trials after each one.
+            most: stop once there are so many; None goes on to the end.
 
         Raises:
             DashnasError: every trial diverged.
@@ -167,8 +170,10 @@ class Tuning:
         if not trials:  # weights of a race whose outcome is gone
             for name in self._networks:
                 session.run.forget_checkpoint(tuned_weights(name))
-        while len(trials) < self._num_trials and not self._may_skip_rest(trials):
+        while len(trials) < (most or self._num_trials) and not self._may_skip_rest(trials):
             self._add(trials, session, save)
+        if most is not None:
+            return trials
         rescue = trials[-1].recipe if len(trials) > self._num_trials else self._base
         while not any(trial.state == "complete" for trial in trials):
             rescue = replace(rescue, learning_rate=rescue.learning_rate / 10)

@@ -59,8 +59,8 @@ def _progress_table(
     if schedule.search_epochs:
         row("search", "search", schedule.search_epochs)
     else:
-        table.add_row("search", "-", "architecture given" if "architecture" in settings else "no time")
-    if not schedule.search_epochs and "architecture" not in settings:  # the untouched backbone has all of the budget
+        table.add_row("search", "-", "architecture given" if "architecture" in settings else "left out")
+    if not schedule.search_epochs and "architecture" not in settings:  # the untouched backbone has all of the time
         if schedule.backbone_epochs is not None:
             row("trial", "tune-0", schedule.backbone_epochs)
         if not untouched and (run / "winner.json").exists():
