@@ -13,6 +13,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import quality
 from figures import WAYS, merged
 
+from dashnas.tasks import get_task
+
 
 @pytest.mark.parametrize("dilate", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("dilation", [1, 2, 7])
@@ -45,8 +47,8 @@ def cells(**scores):
     return [
         {
             "task": "leaves", "method": method, "seed": str(seed), "metric": "error", "score": str(score),
-            "seconds": "30", "parameters": "200" if method == "dash" else "100", "epochs": "10",
-            "training_seconds": "3",
+            "seconds": "30", "parameters": "", "parameters_at_width": "200" if method == "dash" else "100",
+            "epochs": "10", "training_seconds": "3",
         }
         for method, values in scores.items()
         for seed, score in enumerate(values)
@@ -81,16 +83,40 @@ def test_equal_errors_are_no_gain_also_where_both_are_zero():
 def test_what_was_not_measured_does_not_hold():
     rows = {row.measure: row for row in quality.real(cells(dash=STOCK, backbone=STOCK))}
     assert "not run: " in rows["mean rank among the other methods"].measured
-    for measure in ("mean rank among the other methods", "parameters against paper-scaled's"):
+    for measure in ("mean rank among the other methods", "parameters at equal width, against paper-scaled's"):
         assert not rows[measure].holds
     assert not rows["gain over the stock network, median over 8 tasks or more"].holds
 
 
 def test_parameters_and_time_are_told_as_multiples():
     rows = {row.measure: row for row in quality.real(cells(dash=STOCK, backbone=STOCK))}
-    assert rows["parameters against backbone's"].measured == "2.00, median of 1 tasks without loss"
+    parameters = rows["parameters at equal width, against backbone's"]
+    assert parameters.measured == "2.00, median of the 1 tasks with no worse error"
     # 30 s against 200 epochs of 0.3 s
     assert rows["total time against the stock network's for 200 epochs"].measured.startswith("0.50 at most")
+
+
+def test_parameters_count_where_the_error_is_no_worse_than_the_other_s_alone():
+    rows = {row.measure: row for row in quality.real(cells(dash=STOCK, backbone=STOCK, **{"paper-scaled": [0.1] * 5}))}
+    assert rows["parameters at equal width, against paper-scaled's"].measured == "-"
+
+
+@pytest.mark.parametrize(
+    ("task", "backbone", "architecture", "parameters"),
+    [
+        ("crop", {"backbone": "resnet1d", "width": 64}, None, 33_032),
+        ("cosmic-inject", {"backbone": "wrn", "width": 4}, None, 174_753),
+        ("crop", {"backbone": "resnet1d", "width": 16, "cells": [8]}, None, 38_408),
+        # 6 taps more of 16 times 16 weights
+        ("crop", {"backbone": "resnet1d"}, {"blocks.0.units.1.conv": {"kernel_size": 11, "dilation": 1}}, 34_568),
+    ],
+)
+def test_parameters_are_those_at_one_width(task, backbone, architecture, parameters):
+    assert quality._at_equal_width(get_task(task), architecture, {"backbone": backbone}) == parameters
+
+
+def test_a_model_without_a_backbone_has_no_width():
+    assert quality._at_equal_width(get_task("crop"), None, {}) == ""
 
 
 def test_the_mean_rank_is_over_the_methods_of_each_task():
