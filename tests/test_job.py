@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from torch import nn
 
 import dashnas.job
 from dashnas.budget import RESERVE, EpochCosts, full_trials
@@ -13,7 +14,8 @@ from dashnas.config import Schedule, TuneConfig
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError, NotEnoughMemoryError, RunError
-from dashnas.job import WIDTHS, Calibration, Job, find_device, workspace
+from dashnas.job import SOME_DROPOUT, WIDTHS, Calibration, Job, find_device, workspace
+from dashnas.memory import count_step
 from dashnas.phases import searched, settled_schedule
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
@@ -174,6 +176,29 @@ def test_the_time_that_reading_and_timing_took_is_off_the_budget(monkeypatch):
         fresh = one.schedule_within(1000)
         one.started -= 500
         assert one.schedule_within(1000).retrain_epochs < fresh.retrain_epochs
+
+
+def test_dropout_takes_time_only_where_the_recipe_has_it(monkeypatch):
+    """Its memory is counted in any case, for the recipes that are drawn later."""
+    timed, weighed = set(), set()
+
+    def look(found, result):
+        def looked(phase, device, **_):
+            dropouts = (module.p for module in phase.model.modules() if isinstance(module, nn.Dropout))
+            found.update((phase.name, probability) for probability in dropouts)
+            return result(phase, device)
+
+        return looked
+
+    monkeypatch.setattr("dashnas.job.time_steps", look(timed, lambda *_: 1.0))
+    monkeypatch.setattr("dashnas.job.count_step", look(weighed, count_step))
+    for dropout in (0.0, 0.2):
+        with job(options(dropout=dropout)) as one:
+            one.calibrate()
+        assert timed == {("search", 0.0), ("derived", dropout), ("backbone", dropout)}
+        assert weighed == {("search", 0.0), *((name, dropout or SOME_DROPOUT) for name in ("derived", "backbone"))}
+        timed.clear()
+        weighed.clear()
 
 
 BUDGET = {"width": 8, "epochs": None, "search_epochs": None, "tune_trials": None, "tune_epochs": None}

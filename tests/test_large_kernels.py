@@ -14,6 +14,7 @@ from dashnas.errors import ConversionError
 from dashnas.large_kernels import by_fourier, large_kernels
 from dashnas.losses import make_loss
 from dashnas.ops.causal import CausalConv1d
+from dashnas.precision import Precision
 from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
 from dashnas.training import compute_gradients
@@ -112,6 +113,17 @@ class TestWhichTheyAre:
         network = nn.Sequential(nn.Conv1d(2, 2, 3, padding=8, dilation=8))
         assert large_kernels(network, torch.zeros(2, 2, 17), batch_size=8) == ()
         assert large_kernels(network, torch.zeros(2, 2, 16), batch_size=8) == ("0",)
+
+    def test_in_bfloat16_a_direct_convolution_takes_less_time(self, monkeypatch):
+        monkeypatch.setattr("dashnas.large_kernels.estimate", lambda name, _: 0.25 if name == "dft" else 1.0)
+        network = nn.Sequential(nn.Conv1d(2, 2, 3, padding=1))
+        narrow, wide = (
+            large_kernels(network, torch.zeros(2, 2, 17), batch_size=8, precision=precision)
+            for precision in (Precision.BFLOAT16, Precision.FLOAT32)
+        )
+        assert (narrow, wide) == (("0",), ("0",))
+        monkeypatch.setattr("dashnas.large_kernels.estimate", lambda name, _: 0.27 if name == "dft" else 1.0)
+        assert large_kernels(network, torch.zeros(2, 2, 17), batch_size=8, precision=Precision.BFLOAT16) == ()
 
     def test_looking_changes_nothing(self, asked):
         network = Network()

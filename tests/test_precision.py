@@ -1,5 +1,7 @@
 """Training steps in less precision: what is computed narrower, what is not, and that nothing lasts beyond a step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from dashnas.data import DataConfig, prepare
 from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
 from dashnas.microbatch import set_gradients
-from dashnas.precision import Precision, layers, matrix_products, widened
+from dashnas.precision import Precision, computes_bfloat16, layers, matrix_products, widened
 
 CPU = torch.device("cpu")
 
@@ -119,6 +121,43 @@ def test_a_precision_is_given_by_its_name(config):
     assert config(precision="bfloat16").precision is Precision.BFLOAT16
     with pytest.raises(ConfigError, match=r"unknown precision 'bfloat61'.*bfloat16"):
         config(precision="bfloat61")
+
+
+@pytest.mark.parametrize(
+    ("known", "device", "computes"),
+    [
+        ({"avx512_bf16": True}, "cpu", True),
+        ({"amx_bf16": True}, "cpu", True),
+        ({"avx512_bf16": False, "avx512_f": True}, "cpu", False),
+        ({}, "cpu", False),
+        ({"avx512_bf16": True}, "cuda", False),
+    ],
+)
+def test_a_processor_tells_whether_it_computes_in_bfloat16(known, device, computes, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert computes_bfloat16(torch.device(device)) is computes
+
+
+def test_of_a_pytorch_that_cannot_tell_it_is_not_believed(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not computes_bfloat16(CPU)
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_fit_trains_in_what_the_processor_computes_in(narrow, monkeypatch):
+    monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: narrow)
+    seen = set()
+
+    def spied(precision, device):
+        seen.add(precision)
+        return layers(precision, device)
+
+    monkeypatch.setattr("dashnas.microbatch.layers", spied)
+    x = np.random.default_rng(0).normal(size=(40, 1, 20)).astype(np.float32)
+    summary = fit((x, np.arange(40) % 2), replace(short(), precision=None)).summary
+    training = Precision.BFLOAT16 if narrow else Precision.FLOAT32
+    assert summary["precision"] == {"search": "float32", "training": training}
+    assert seen == {Precision.FLOAT32, training}
 
 
 def short(backbone=None):

@@ -62,7 +62,7 @@ IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4}
 
 
 SOME_DROPOUT = 0.05
-"""Of the networks that are weighed and timed: the masks take memory, whatever the probability is."""
+"""Of the networks that are weighed: the masks take memory, whatever the probability is."""
 
 
 ATTEMPTS = 3
@@ -178,6 +178,11 @@ class Job:
         return Calibration(self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()}), needs)
 
     def _epoch_costs(self, phases: Mapping[str, Phase], micro_batches: Mapping[str, int]) -> EpochCosts:
+        # As in the first trial; only the memory is that of every recipe.
+        for name, phase in phases.items():
+            for module in phase.model.modules():
+                if name != "search" and isinstance(module, nn.Dropout):
+                    module.p = self.config.recipe.dropout
         seconds = {
             name: time_steps(phase, self.session.device, micro_batch=micro_batches[name])
             for name, phase in phases.items()

@@ -12,6 +12,7 @@ from dashnas.observe import observe
 from dashnas.ops.aggconv import aggconv, with_bias
 from dashnas.ops.costs import Load, estimate
 from dashnas.ops.geometry import Geometry
+from dashnas.precision import Precision
 
 WORTH_IT = 0.43
 """Transforms are taken where the model of the cost promises at most this share of a direct convolution's time.
@@ -19,17 +20,24 @@ WORTH_IT = 0.43
 Measured on 100 layers, what it promises as 0.43 is 0.4 to 1 (`benchmarks/large_kernels.py` measures whole networks).
 """
 
+NARROW = 0.6
+"""Share of its time that a direct convolution takes in bfloat16, where a processor computes in it; transforms stay in
+float32."""
+
 BEYOND_MAP = 2.0
 """How much slower a direct convolution is whose kernel is longer than the map: PyTorch has no fast way for these."""
 
 
-def large_kernels(network: nn.Module, sample: Tensor, *, batch_size: int) -> tuple[str, ...]:
+def large_kernels(
+    network: nn.Module, sample: Tensor, *, batch_size: int, precision: Precision = Precision.FLOAT32
+) -> tuple[str, ...]:
     """Names of the convolutions that `by_fourier` computes faster on a CPU, by the model of the cost; none is timed.
 
     Args:
         network: a copy of it is run on the sample, to see how large each layer's map is.
         sample: its input, of any number of samples; on the device "meta", nothing is computed.
         batch_size: samples of a training step.
+        precision: that it is trained in.
 
     Raises:
         ConversionError: the network fails on the sample, or cannot be copied.
@@ -43,6 +51,8 @@ def large_kernels(network: nn.Module, sample: Tensor, *, batch_size: int) -> tup
         spans = ((size - 1) * dilation + 1 for size, dilation in zip(conv.kernel_size, conv.dilation, strict=True))
         is_beyond = any(span > length for span, length in zip(spans, load.map_shape, strict=True))
         direct = estimate("mixed_results", load) * (BEYOND_MAP if is_beyond else 1)
+        if precision is Precision.BFLOAT16:
+            direct *= NARROW
         if estimate("dft", load) <= WORTH_IT * direct:
             found.append(name)
     return tuple(found)

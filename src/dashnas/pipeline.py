@@ -222,6 +222,10 @@ def _run_phases(job: Job) -> None:
             "seed": job.config.seed,
             "preset": job.config.preset,
             "separable": job.config.search.separable,
+            "precision": {
+                "search": job.config.search.precision.value,
+                "training": job.config.retrain.precision.value,
+            },
             "device": str(job.session.device),
             "threads": torch.get_num_threads(),
             "versions": {name: version(name) for name in ("dashnas", "torch", "numpy", "scikit-learn", "optuna")},

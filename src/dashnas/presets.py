@@ -22,7 +22,7 @@ from dashnas.data.config import DataConfig
 from dashnas.data.spec import DataSpec
 from dashnas.data.task_data import CLEAN, PaperSettings, check_protocol
 from dashnas.errors import ConfigError, unknown_name
-from dashnas.precision import Precision
+from dashnas.precision import Precision, computes_bfloat16
 from dashnas.recipe import RECIPES, Optimiser, Recipe
 from dashnas.space import Architecture, SearchSpace
 from dashnas.training import steps_per_epoch
@@ -85,8 +85,9 @@ class Options:
     """Depthwise mixtures where inputs equal outputs, as in the authors' code."""
     search_learning_rate: float | None = None
     """Of the weights in the search; the architecture parameters have half of it, as in the presets."""
-    precision: Precision = Precision.FLOAT32
-    """Of the arithmetic of training steps: `float32`, `tf32` or `bfloat16`."""
+    precision: Precision | None = None
+    """Of the arithmetic of training steps: `float32`, `tf32` or `bfloat16`. None is float32, but in `default` and
+    `quick` bfloat16 to train for outcomes on a CPU that computes in it."""
     batch_size: int | None = None
     """Samples of a training step."""
     optimiser: Optimiser | None = None
@@ -187,7 +188,7 @@ def resolve(
         recipe=replace(config.recipe, **recipe),
         tune=replace(config.tune, race=race),
         search=_search(options, config.search),
-        retrain=replace(config.retrain, precision=options.precision),
+        retrain=replace(config.retrain, precision=options.precision or config.retrain.precision),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples, race),
         memory_bytes=options.memory_bytes,
@@ -226,7 +227,7 @@ def _search(options: Options, preset: SearchConfig) -> SearchConfig:
         separable=separable,
         strategy=options.strategy,
         plan=options.plan,
-        precision=options.precision,
+        precision=options.precision or preset.precision,
     )
     if (rate := options.search_learning_rate) is None:
         return search
@@ -313,17 +314,19 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     width = 64 if spec.spatial_dims == 1 else 16
     backbone = default_backbone(spec) if options.backbone is None else options.backbone
     usual = BACKBONES[backbone].optimiser if backbone in BACKBONES else Optimiser.SGD
-    optimiser = options.optimiser or usual
+    optimiser, device = options.optimiser or usual, torch.device(options.device)
     batch_size = stock_batch_size(samples)
-    if optimiser is Optimiser.ADAMW and torch.device(options.device).type == "cpu":
+    if optimiser is Optimiser.ADAMW and device.type == "cpu":
         batch_size = SMALL_BATCH
+    # Numbers may be wanted with more digits than it has.
+    narrow = computes_bfloat16(device) and not spec.target_kind.is_regression
     return FitConfig(
         backbone=backbone,
         width=width,
         batch_size=batch_size if options.batch_size is None else options.batch_size,
         recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
-        retrain=RetrainConfig(clip=1.0),
+        retrain=RetrainConfig(clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32),
     )
 
 

@@ -11,6 +11,7 @@ from dashnas.data.parts import Part
 from dashnas.errors import ConversionError
 from dashnas.large_kernels import large_kernels
 from dashnas.losses import Loss
+from dashnas.precision import Precision
 from dashnas.recipe import Optimiser, Recipe
 from dashnas.training import Phase, Session, adamw, sgd, train
 
@@ -48,17 +49,17 @@ def retrain_phase(
         seed=seed,
         network_name=network_name or name,
         subsample=subsample,
-        large_kernels=_large_kernels(network, part, batch_size),
+        large_kernels=_large_kernels(network, part, batch_size, config.precision),
         precision=config.precision,
         clip=config.clip,
         after_epoch=after_epoch,
     )
 
 
-def _large_kernels(network: nn.Module, part: Part, batch_size: int) -> tuple[str, ...]:
+def _large_kernels(network: nn.Module, part: Part, batch_size: int, precision: Precision) -> tuple[str, ...]:
     sample = torch.zeros(2, part.spec.channels, *part.spec.spatial_shape, device="meta")
     try:
-        return large_kernels(network, sample, batch_size=batch_size)
+        return large_kernels(network, sample, batch_size=batch_size, precision=precision)
     except ConversionError:
         return ()  # a network that wants real numbers, or more than a sample, is trained as it is
 

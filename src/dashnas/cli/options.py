@@ -153,8 +153,13 @@ def read_options(
         _option(_MACHINE, "Most that a training step may take, such as 4GB; else what is free.", metavar="SIZE"),
     ] = None,
     precision: Annotated[
-        str, _option(_MACHINE, "Of training steps: float32, or on a GPU the less exact tf32 or bfloat16.")
-    ] = "float32",
+        str | None,
+        _option(
+            _MACHINE,
+            "Of training steps: float32, or the less exact tf32 or bfloat16. Left out, a CPU that computes in bfloat16 "
+            "trains in it for outcomes.",
+        ),
+    ] = None,
     seed: Annotated[int, _option(_MACHINE, "Of every random draw.")] = 0,
     device: Annotated[str, _option(_MACHINE, "cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int | None, _option(_MACHINE, "Of the CPU; PyTorch's own choice if not given.")] = None,

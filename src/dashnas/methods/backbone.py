@@ -11,6 +11,7 @@ from dashnas.methods.dash import fitted
 from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
+from dashnas.precision import Precision
 from dashnas.presets import Options, stock_batch_size
 from dashnas.progress import Reporter
 from dashnas.recipe import Recipe
@@ -34,7 +35,7 @@ class PlainBackbone:
 
 
 def stock_options(task: MethodTask) -> Options:
-    """What is asked for, with the recipe and batch size that networks of this kind are usually trained with."""
+    """What is asked for, with the recipe, batch size and precision that such networks are usually trained with."""
     recipe, samples = Recipe(), len(task.data.train)
     return replace(
         task.options,
@@ -42,6 +43,7 @@ def stock_options(task: MethodTask) -> Options:
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         batch_size=task.options.batch_size or stock_batch_size(samples),
+        precision=task.options.precision or Precision.FLOAT32,
     )
 
 
