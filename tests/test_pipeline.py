@@ -81,6 +81,9 @@ def test_result_json_says_all_that_the_format_promises(finished, kind):
         "official": False,
     }
     assert summary["parameters"] == sum(p.numel() for p in finished[0].model.network.parameters())
+    for cost in (summary["inference"], summary["backbone_inference"]):
+        assert set(cost) == {"flops", "milliseconds"}
+        assert all(value > 0 for value in cost.values())
     assert set(summary["seconds"]) >= {"search", "tune", "retrain", "backbone"}
     assert all(seconds > 0 for seconds in summary["seconds"].values())
     assert (summary["seed"], summary["device"]) == (0, "cpu")
@@ -300,15 +303,23 @@ def test_weights_of_the_race_that_are_gone_are_missed(told, tmp_path, monkeypatc
 
 
 @pytest.fixture
+def minute(monkeypatch):
+    """A budget that has a search in it, however busy the machine is, and does not last: steps are told to be slow."""
+    monkeypatch.setattr("dashnas.job.time_steps", lambda *_, **__: 0.1)
+    monkeypatch.setattr("dashnas.budget.MAX_EPOCHS", 10)
+    return {"epochs": None, "tune_trials": None, "budget_seconds": 60.0}
+
+
+@pytest.fixture
 def unbeatable(monkeypatch):
     """Lets the untouched backbone be so good that there can be no evidence for any other network."""
     monkeypatch.setattr("dashnas.job.confidence_of", lambda *_: 0.89)
 
 
-@pytest.mark.parametrize("length", [{}, {"epochs": None, "tune_trials": None, "budget_seconds": 4.0}])
-def test_where_no_network_could_win_nothing_is_searched(length, unbeatable, tmp_path):
-    listener = Messages()
-    fitted = fit(arrays(TargetKind.CLASSES), options(race=True, **length), out=tmp_path / "run", reporter=listener)
+@pytest.mark.parametrize("budget", [True, False])
+def test_where_no_network_could_win_nothing_is_searched(budget, unbeatable, minute, tmp_path):
+    listener, asked = Messages(), options(race=True, **(minute if budget else {}))
+    fitted = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run", reporter=listener)
     assert any("would be better with enough confidence; nothing is searched" in text for text in listener.told)
     assert {event["phase"] for event in read_events(tmp_path / "run")} == {"tune-0", "backbone"}
     summary = fitted.summary
@@ -496,9 +507,9 @@ def test_how_long_a_begun_training_is_cannot_be_decided_anew(tmp_path, monkeypat
         fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
 
 
-def test_a_backbone_that_diverges_in_the_race_is_trained_afresh_beside_the_winner(diverging, tmp_path):
+def test_a_backbone_that_diverges_in_the_race_is_trained_afresh_beside_the_winner(diverging, minute, tmp_path):
     diverging.add("tune-0")
-    asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=4.0)
+    asked = options(race=True, **minute)
     result = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
     assert result.summary["race"]["backbone"] is None
     assert result.summary["network"] != "backbone"

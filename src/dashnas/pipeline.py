@@ -13,6 +13,7 @@ from dashnas.config import Schedule
 from dashnas.convert import Conversion
 from dashnas.errors import ConfigError
 from dashnas.evaluate import final_scores
+from dashnas.inference_cost import inference_cost
 from dashnas.job import Job, Need, workspace
 from dashnas.metrics import UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
@@ -187,6 +188,7 @@ def _run_phases(job: Job) -> None:
             for name, score in tested.items():
                 scores[name]["test"] = score.to_json()
 
+    costs = {name: inference_cost(network, job.data.spec, job.session.device) for name, network in networks.items()}
     run.write(
         "result.json",
         {
@@ -212,6 +214,8 @@ def _run_phases(job: Job) -> None:
             "micro_batch": micro_batches,
             "parameters": num_parameters(networks["outcome"]),
             "backbone_parameters": num_parameters(networks["backbone"]),
+            "inference": costs["outcome"]._asdict(),
+            "backbone_inference": costs["backbone"]._asdict(),
             "samples": {
                 "train": len(job.data.train),
                 "validation": len(job.data.validation),

@@ -19,6 +19,8 @@ def test_a_finished_run_shows_scores_architecture_recipe_and_cost(finished):
     assert "error (lower is better)" in shown
     assert all(layer in shown for layer in result["architecture"])
     assert f"{result['parameters']:,} searched, {result['backbone_parameters']:,} untouched" in shown
+    cost = result["inference"]
+    assert f"{cost['flops'] / 1e6:.3g} million operations, {cost['milliseconds']:.3g} ms searched; " in shown
     assert "learning rate 0.1," in shown
     assert "search 1 epoch, 1 recipe of up to 1 epoch, final training 1 epoch" in shown
     assert all(f"{phase} {seconds:.1f}" in shown for phase, seconds in list(result["seconds"].items())[:4])
@@ -197,7 +199,7 @@ def test_the_head_is_told_with_the_probes_that_decided_it(kept, finished, copy_o
     changes = {"architecture": None, "network": "backbone", "race": None, "head": head}
     shown = dashnas("show", with_result(copy_of(finished), **changes)).stdout
     words = " ".join(shown.split())
-    assert "The budget was too short for a search: the backbone's own kernels stay." in words
+    assert "The backbone's own kernels stay: the budget was too short for a search, or the untouched" in words
     decision = "keeps 4x4 positions" if kept else "mean over all positions"
     probes = f"linear probes 0.3 by the mean, 0.2 by position, better with {head['confidence']:.0%} confidence"
     assert f"head {decision}; {probes}" in words

@@ -44,7 +44,10 @@ def _tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
 def _why_untouched(result: Mapping[str, Any]) -> str:
     """What there is to say where the saved network has the backbone's own kernels."""
     if result["race"] is None:
-        return "The budget was too short for a search: the backbone's own kernels stay."
+        return (
+            "The backbone's own kernels stay: the budget was too short for a search, or the untouched backbone errs so "
+            "little\nthat no network could have won a race against it."
+        )
     sure = result.get("race_confidence") or {}
 
     def told(name: str, score: float | None) -> str:
@@ -143,6 +146,9 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     kind = {"derived": "searched", "random": "random", "backbone": "with positions"}[result["network"]]
     outcome = "" if _is_untouched(result) else f"{result['parameters']:,} {kind}, "
     table.add_row("parameters", outcome + untouched)
+    untouched = f"{_inference(result['backbone_inference'])} untouched"
+    outcome = "" if _is_untouched(result) else f"{_inference(result['inference'])} {kind}; "
+    table.add_row("per sample", outcome + untouched)
     if (head := result.get("head")) is not None:
         probed = f"linear probes {number(head['mean'])} by the mean, {number(head['grid'])} by position"
         kept = f"keeps {_positions(result)} positions" if head["kept"] else "mean over all positions"
@@ -168,6 +174,11 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
         f"preset {result['preset']}, seed {result['seed']}, {result['device']}, {count(result['threads'], 'thread')}",
     )
     return table
+
+
+def _inference(cost: Mapping[str, float]) -> str:
+    """What one sample costs."""
+    return f"{cost['flops'] / 1e6:,.3g} million operations, {cost['milliseconds']:.3g} ms"
 
 
 def _num_axes(value: int | tuple[int, ...]) -> int:

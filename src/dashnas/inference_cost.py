@@ -1,0 +1,47 @@
+"""What an answer of a network costs: arithmetic operations and time."""
+
+import time
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dashnas.data.spec import DataSpec
+from dashnas.lengths import network_outputs
+
+PATIENCE = 0.25
+"""Seconds after which no further answer is timed."""
+MOST, FEWEST = 50, 3
+"""Answers that are timed."""
+
+
+class InferenceCost(NamedTuple):
+    """Of one sample."""
+
+    flops: int
+    """Of convolutions and matrix products; a multiplication and an addition are two."""
+    milliseconds: float
+    """The median time of an answer to a single sample, with the threads that PyTorch has."""
+
+
+def inference_cost(network: nn.Module, spec: DataSpec, device: torch.device) -> InferenceCost:
+    """Count and time the answers of a network to a sample of zeros; of series of unequal length, to the longest.
+
+    Args:
+        network: is put into evaluation mode.
+        spec: what it takes.
+        device: where to compute.
+    """
+    network.to(device).eval()
+    x = torch.zeros(1, spec.channels, *spec.spatial_shape, device=device)
+    lengths = torch.tensor(spec.spatial_shape, device=device) if spec.unequal_lengths else None
+    seconds: list[float] = []
+    with torch.inference_mode():
+        with FlopCounterMode(display=False) as counter:
+            network_outputs(network, x, lengths)
+        while len(seconds) < FEWEST or (len(seconds) < MOST and sum(seconds) < PATIENCE):
+            started = time.perf_counter()
+            network_outputs(network, x, lengths).flatten()[0].item()  # item() waits for the device
+            seconds.append(time.perf_counter() - started)
+    return InferenceCost(counter.get_total_flops(), 1000 * sorted(seconds)[len(seconds) // 2])
