@@ -38,7 +38,8 @@ DEFAULT, STOCK, PAPER = "dash", "backbone", "paper-scaled"
 RIVALS = {STOCK, "backbone-tuned", "baby-dash", PAPER, "random", "xgboost", "rocket", "fno"}
 SEEDS = 5
 WIDTH = 16
-"""At which numbers of parameters are compared: the usual one of `default`; the paper's depends on the task."""
+"""At which numbers of parameters are compared: that of `quick`, and of `default` for images; the paper's depends on the
+task."""
 PAPER_EPOCHS = 200
 """Of the paper's final training."""
 

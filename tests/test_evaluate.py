@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from dashnas.data import Normaliser, TargetKind
+from dashnas.data import DataConfig, Normaliser, TargetKind, prepare
 from dashnas.evaluate import final_scores, predict, right_answers, validate, value_of
 from dashnas.metrics import METRICS, Metric, UndefinedScoreError, get_metric, score
 from dashnas.protocol_metrics import find_metric
-from tiny import prepared
+from tiny import arrays, prepared
 
 CPU = torch.device("cpu")
 
@@ -83,6 +83,22 @@ def test_right_answers_have_the_best_score_there_is(kind):
         assert value_of(metric, right, part) == pytest.approx(best, abs=1e-9), metric.name
     shape = (len(part), part.spec.outputs, *(part.spec.spatial_shape if kind.is_dense else ()))
     assert right.shape == shape
+
+
+@pytest.mark.parametrize("kind", [TargetKind.DENSE_BINARY, TargetKind.DENSE_CLASSES])
+def test_right_answers_are_scored_where_the_mask_is(kind):
+    made = arrays(kind, 2)
+    mask = np.random.default_rng(0).random(made["y"].shape) > 0.3
+    part = prepare({**made, "mask": mask}, DataConfig(target=kind), seed=0).validation
+    assert value_of(METRICS["error"], right_answers(part), part) == 0
+
+
+def test_right_answers_are_right_of_what_is_pooled():
+    made = prepare(
+        {**arrays(TargetKind.CLASSES), "record": np.arange(60) // 6 * 3 + np.arange(60) % 3}, DataConfig(), seed=0
+    )
+    metric = find_metric("1-macro_f1@record", TargetKind.CLASSES)
+    assert value_of(metric, right_answers(made.validation), made.validation) == 0
 
 
 def test_the_final_scores_give_each_network_an_interval():

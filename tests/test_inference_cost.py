@@ -7,7 +7,7 @@ from torch import nn
 import dashnas.inference_cost
 from dashnas.backbones import build_backbone
 from dashnas.data.spec import DataSpec, TargetKind
-from dashnas.inference_cost import FEWEST, MOST, inference_cost
+from dashnas.inference_cost import FEWEST_ANSWERS, MOST_ANSWERS, inference_cost
 
 CPU = torch.device("cpu")
 SIGNALS = DataSpec(channels=3, spatial_shape=(20,), target_kind=TargetKind.CLASSES, outputs=2)
@@ -41,7 +41,7 @@ def test_series_of_unequal_length_are_those_of_the_longest():
     assert inference_cost(network, unequal, CPU).flops == inference_cost(network, SIGNALS, CPU).flops
 
 
-@pytest.mark.parametrize(("seconds", "answers"), [(1.0, FEWEST), (0.0, MOST)])
+@pytest.mark.parametrize(("seconds", "answers"), [(1.0, FEWEST_ANSWERS), (0.0, MOST_ANSWERS)])
 def test_slow_answers_are_timed_less_often(seconds, answers, monkeypatch):
     class Counting(nn.Module):
         calls = 0

@@ -16,7 +16,7 @@ from dashnas.data import TargetKind
 from dashnas.errors import ConfigError, NotEnoughMemoryError, RunError
 from dashnas.job import SOME_DROPOUT, WIDTHS, Calibration, Job, find_device, workspace
 from dashnas.memory import count_step
-from dashnas.phases import searched, settled_schedule
+from dashnas.phases import Searched, searched, settled_schedule
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
 from dashnas.space import Architecture, Candidate
@@ -237,7 +237,18 @@ class TestScheduleAfterTheSearch:
                 one.schedule_after_search(before, ARCHITECTURE, 40.0, untouched_raced=raced) for raced in (True, False)
             )
         assert raced.backbone_epochs == 5
-        assert raced.tune_epochs > not_raced.tune_epochs
+        assert raced.tune_epochs == 5 < not_raced.tune_epochs
+
+    @pytest.mark.parametrize(("derived", "epochs"), [(2.0, 12), (0.5, 24), (0.25, 48)])
+    def test_the_searched_network_gets_no_more_epochs_and_seconds_than_the_untouched_one_had(
+        self, derived, epochs, monkeypatch
+    ):
+        costs = EpochCosts(search=0.0, derived=derived, backbone=1.0, retrain_share=1.0)
+        monkeypatch.setattr(Job, "_epoch_costs", lambda *_: costs)
+        before = replace(SCHEDULE, search_epochs=7, width=8, backbone_epochs=12)
+        with job(options(**BUDGET, race=True, budget_seconds=1000.0)) as one:
+            schedule = one.schedule_after_search(before, ARCHITECTURE, 40.0, untouched_raced=True)
+        assert schedule.tune_epochs == epochs
 
     def test_is_kept_for_the_phases_that_follow(self, costs, monkeypatch):
         monkeypatch.setattr(Job, "search", lambda *_: (ARCHITECTURE, 1.0))
@@ -253,7 +264,7 @@ class TestScheduleAfterTheSearch:
     def test_is_the_one_there_was_without_a_budget_or_a_search(self, costs, monkeypatch, more):
         monkeypatch.setattr(Job, "search", lambda *_: (ARCHITECTURE, 0.0))
         with job(options(**more)) as one:
-            assert searched(one, SCHEDULE) == (ARCHITECTURE, 0.0, SCHEDULE)
+            assert searched(one, SCHEDULE) == Searched(ARCHITECTURE, 0.0, SCHEDULE)
             assert one.session.run.read("schedule.json", default=None) is None
 
 

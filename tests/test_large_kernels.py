@@ -114,7 +114,8 @@ class TestWhichTheyAre:
         assert large_kernels(network, torch.zeros(2, 2, 17), batch_size=8) == ()
         assert large_kernels(network, torch.zeros(2, 2, 16), batch_size=8) == ("0",)
 
-    def test_in_bfloat16_a_direct_convolution_takes_less_time(self, monkeypatch):
+    def test_in_bfloat16_a_direct_convolution_takes_less_time_where_it_is_computed_in(self, monkeypatch):
+        monkeypatch.setattr("dashnas.large_kernels.computes_bfloat16", lambda device: True)
         monkeypatch.setattr("dashnas.large_kernels.estimate", lambda name, _: 0.25 if name == "dft" else 1.0)
         network = nn.Sequential(nn.Conv1d(2, 2, 3, padding=1))
         narrow, wide = (
@@ -124,6 +125,8 @@ class TestWhichTheyAre:
         assert (narrow, wide) == (("0",), ("0",))
         monkeypatch.setattr("dashnas.large_kernels.estimate", lambda name, _: 0.27 if name == "dft" else 1.0)
         assert large_kernels(network, torch.zeros(2, 2, 17), batch_size=8, precision=Precision.BFLOAT16) == ()
+        monkeypatch.setattr("dashnas.large_kernels.computes_bfloat16", lambda device: False)
+        assert large_kernels(network, torch.zeros(2, 2, 17), batch_size=8, precision=Precision.BFLOAT16) == ("0",)
 
     def test_looking_changes_nothing(self, asked):
         network = Network()

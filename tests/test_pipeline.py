@@ -15,8 +15,8 @@ from dashnas.backbones import GridHead, PointHead
 from dashnas.config import Schedule
 from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConfigError, ConversionError, NotEnoughMemoryError, RunError
-from dashnas.evaluate import value_of
-from dashnas.job import Job
+from dashnas.evaluate import right_answers, value_of
+from dashnas.job import Job, workspace
 from dashnas.metrics import get_metric, score
 from dashnas.probe import HeadProbe
 from dashnas.progress import Silent
@@ -324,7 +324,12 @@ def test_where_no_network_could_win_nothing_is_searched(budget, unbeatable, minu
     assert {event["phase"] for event in read_events(tmp_path / "run")} == {"tune-0", "backbone"}
     summary = fitted.summary
     assert (summary["network"], summary["architecture"], summary["race"]) == ("backbone", None, None)
-    assert (summary["schedule"]["search_epochs"], summary["schedule"]["tune_trials"]) == (0, 1)
+    schedule = summary["schedule"]
+    assert (schedule["search_epochs"], schedule["tune_trials"]) == (0, 1)
+    assert schedule["tune_epochs"] == schedule["backbone_epochs"]
+    assert summary["no_search"] == "unbeatable"
+    assert set(summary["micro_batch"]) == {"backbone"}
+    assert summary["inference"] == summary["backbone_inference"]
     assert math.isfinite(summary["scores"]["validation"])
 
 
@@ -342,6 +347,69 @@ def test_what_could_win_is_a_network_without_a_mistake(monkeypatch, tmp_path):
     ((metric, ours, theirs, part),) = asked
     assert value_of(metric, ours, part) == 0
     assert theirs.shape == ours.shape
+
+
+@pytest.mark.parametrize("forgotten", ["winner.json", "schedule.json", "search.json"])
+def test_a_run_without_a_search_is_resumed_as_such(forgotten, unbeatable, monkeypatch, tmp_path):
+    undisturbed = fit(arrays(TargetKind.CLASSES), options(**RACE)).summary
+    with monkeypatch.context() as patched:
+        patched.setattr(retrain, "train", lambda phase, session: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    (tmp_path / "run" / forgotten).unlink()
+    resumed = fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run").summary
+    assert resumed["scores"] == undisturbed["scores"]
+    assert resumed["schedule"] == undisturbed["schedule"]
+
+
+def test_a_run_without_a_search_can_be_repeated_by_its_schedule(unbeatable, minute, tmp_path):
+    first = fit(arrays(TargetKind.CLASSES), options(race=True, **minute), out=tmp_path / "run").summary
+    schedule = Schedule(**json.loads((tmp_path / "run" / "schedule.json").read_text()))
+    again = fit(
+        arrays(TargetKind.CLASSES), options(race=True, epochs=None, tune_trials=None, schedule=schedule)
+    ).summary
+    assert again["scores"] == first["scores"]
+    assert again["no_search"] == "schedule"
+
+
+def test_a_search_after_a_run_that_left_it_out_is_refused(unbeatable, tmp_path):
+    fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"left its search out, since no network could have won .*another --out"):
+        search_only(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+
+
+def test_an_architecture_that_is_gone_after_the_race_is_searched_again(told, tmp_path):
+    told(backbone=0.5, derived=0.3)
+    fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
+    before = Architecture.load(tmp_path / "run" / "architecture.json")
+    for name in ("architecture.json", "result.json", "checkpoints/search.pt"):
+        (tmp_path / "run" / name).unlink()
+    assert fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run").model.architecture == before
+
+
+@pytest.mark.parametrize(
+    ("errors", "samples", "beaten"), [(1, 12, False), (2, 12, True), (0, 12, False), (5, 9, False)]
+)
+def test_two_errors_can_be_beaten_and_one_cannot(errors, samples, beaten, monkeypatch):
+    """And of fewer than 10 samples nothing is told."""
+    with workspace(arrays(TargetKind.CLASSES), options(**RACE), None, None) as job:
+        job.data = replace(job.data, validation=job.data.validation.subset(np.arange(samples)))
+        wrong = right_answers(job.data.validation)
+        wrong[:errors] *= -1
+        monkeypatch.setattr("dashnas.job.load_tuned_weights", lambda *_: None)
+        monkeypatch.setattr("dashnas.job.predict_part", lambda *_: wrong)
+        assert job.can_be_beaten("backbone", None, Recipe()) == beaten
+
+
+def test_a_cost_that_cannot_be_measured_is_null(monkeypatch, tmp_path):
+    def fails(*_):
+        raise RuntimeError("one sample is too few")
+
+    monkeypatch.setattr("dashnas.pipeline.inference_cost", fails)
+    listener = Messages()
+    summary = fit(arrays(TargetKind.CLASSES), options(), reporter=listener).summary
+    assert (summary["inference"], summary["backbone_inference"]) == (None, None)
+    assert "warning: what an answer costs could not be measured: one sample is too few" in listener.told
 
 
 def test_a_search_alone_is_made_in_any_case(unbeatable, tmp_path):

@@ -8,11 +8,15 @@ import torch
 
 from dashnas import Options, fit
 from dashnas.config import RetrainConfig, SearchConfig
-from dashnas.data import DataConfig, prepare
+from dashnas.data import DataConfig, DataSpec, TargetKind, prepare
 from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
+from dashnas.methods import MethodTask
+from dashnas.methods.backbone import stock_options
+from dashnas.metrics import get_metric
 from dashnas.microbatch import set_gradients
 from dashnas.precision import Precision, computes_bfloat16, layers, matrix_products, widened
+from dashnas.presets import resolve
 
 CPU = torch.device("cpu")
 
@@ -158,6 +162,37 @@ def test_fit_trains_in_what_the_processor_computes_in(narrow, monkeypatch):
     training = Precision.BFLOAT16 if narrow else Precision.FLOAT32
     assert summary["precision"] == {"search": "float32", "training": training}
     assert seen == {Precision.FLOAT32, training}
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "training"),
+    [
+        ({}, TargetKind.CLASSES, "bfloat16"),
+        ({"preset": "quick"}, TargetKind.MULTI_LABEL, "bfloat16"),
+        ({}, TargetKind.DENSE_BINARY, "bfloat16"),
+        ({}, TargetKind.DENSE_CLASSES, "bfloat16"),
+        ({}, TargetKind.REGRESSION, "float32"),
+        ({}, TargetKind.DENSE_REGRESSION, "float32"),
+        ({"preset": "paper"}, TargetKind.CLASSES, "float32"),
+        ({"precision": Precision.FLOAT32}, TargetKind.CLASSES, "float32"),
+        ({"preset": "paper", "precision": Precision.BFLOAT16}, TargetKind.REGRESSION, "bfloat16"),
+    ],
+)
+def test_numbers_and_what_is_asked_for_otherwise_are_not_trained_for_in_bfloat16(asked, kind, training, monkeypatch):
+    monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: True)
+    shape = (8, 8) if kind.is_dense else (32,)
+    config = resolve(Options(**asked), DataSpec(channels=1, spatial_shape=shape, target_kind=kind, outputs=2), 100)
+    assert config.retrain.precision == training
+    assert config.search.precision == asked.get("precision", "float32")
+
+
+def test_the_stock_network_is_trained_in_float32(monkeypatch):
+    monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: True)
+    x = np.random.default_rng(0).normal(size=(40, 1, 20)).astype(np.float32)
+    data = prepare((x, np.arange(40) % 2), DataConfig(), seed=0)
+    metric = get_metric(None, TargetKind.CLASSES)
+    task = MethodTask(name="", data=replace(data, test=None), metric=metric, options=Options())
+    assert stock_options(task).precision is Precision.FLOAT32
 
 
 def short(backbone=None):

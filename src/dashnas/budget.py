@@ -49,6 +49,8 @@ class EpochCosts:
     derived: float
     """Of the largest network that may be derived, on the training part."""
     backbone: float
+    """Of the untouched backbone. Both with the given recipe; those that are drawn later may have dropout, which takes
+    longer."""
     retrain_share: float
     """Size of the final training set, as a multiple of the training part."""
     beside: float = 0.0
@@ -160,6 +162,16 @@ def with_cheapest_search(costs: EpochCosts, subsample: float) -> EpochCosts:
 def backbone_epochs(rival_epochs: int, costs: EpochCosts) -> int:
     """Epochs of the untouched backbone in a race, which take as long as those of its rival and are no fewer."""
     return max(min(int(rival_epochs * costs.derived / costs.backbone), MAX_EPOCHS // 2), rival_epochs)
+
+
+def rival_epochs(backbone_epochs: int, costs: EpochCosts) -> int:
+    """Most epochs of a rival of the untouched backbone, which give it no more of the epochs and the seconds at once.
+
+    Args:
+        backbone_epochs: of the untouched backbone in the race.
+        costs: of an epoch of both.
+    """
+    return max(backbone_epochs, int(backbone_epochs * costs.backbone / costs.derived))
 
 
 def untouched_alone(usable: float, costs: EpochCosts) -> int:

@@ -143,7 +143,8 @@ class Schedule:
     """How long each phase runs: fixed and saved before a phase begins, never changed afterwards."""
 
     search_epochs: int
-    """Epochs of the search; 0 where an architecture was given, or where a budget is too short for a search."""
+    """Epochs of the search; 0 where an architecture was given, where a budget is too short for a search, or where no
+    network could win the race after it."""
     tune_trials: int
     """Recipes to try; the first is the given one."""
     tune_epochs: int
@@ -153,8 +154,8 @@ class Schedule:
     width: int | None = None
     """Channels of the backbone's first stage, where a budget chose them."""
     backbone_epochs: int | None = None
-    """Epochs of the untouched backbone in the race, where a budget gives it as much time as its rivals, or where there
-    is time for no rival; None is `tune_epochs`, or no trial at all where nothing is searched."""
+    """Epochs of the untouched backbone in the race, where a budget gives it as much time as its rivals, or where it has
+    none; None is `tune_epochs`, or no trial at all where nothing is searched."""
 
     def __post_init__(self) -> None:
         require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")

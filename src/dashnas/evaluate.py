@@ -64,8 +64,10 @@ def right_answers(part: Part) -> np.ndarray:
     targets, spec = part.targets(), part.spec
     if spec.target_kind.is_regression:
         return targets
-    by_class = spec.target_kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES)
-    return 2 * (np.moveaxis(np.eye(spec.outputs)[targets], -1, 1) if by_class else targets) - 1
+    if spec.target_kind in (TargetKind.CLASSES, TargetKind.DENSE_CLASSES):
+        logits = 2 * np.eye(spec.outputs, dtype=np.float32) - 1
+        return np.moveaxis(logits[targets], -1, 1)
+    return 2 * targets - 1
 
 
 def confidence_of(metric: Metric, predictions: np.ndarray, rival: np.ndarray, part: Part) -> float:

@@ -1,5 +1,6 @@
 """What an answer of a network costs: arithmetic operations and time."""
 
+import statistics
 import time
 from typing import NamedTuple
 
@@ -10,10 +11,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from dashnas.data.spec import DataSpec
 from dashnas.lengths import network_outputs
 
-PATIENCE = 0.25
-"""Seconds after which no further answer is timed."""
-MOST, FEWEST = 50, 3
-"""Answers that are timed."""
+TIMING_SECONDS = 0.25
+"""After so much timing no further answer is timed."""
+
+FEWEST_ANSWERS = 3
+"""That are timed in any case."""
+
+MOST_ANSWERS = 50
+"""That are timed however quick they are."""
 
 
 class InferenceCost(NamedTuple):
@@ -40,8 +45,8 @@ def inference_cost(network: nn.Module, spec: DataSpec, device: torch.device) -> 
     with torch.inference_mode():
         with FlopCounterMode(display=False) as counter:
             network_outputs(network, x, lengths)
-        while len(seconds) < FEWEST or (len(seconds) < MOST and sum(seconds) < PATIENCE):
+        while len(seconds) < FEWEST_ANSWERS or (len(seconds) < MOST_ANSWERS and sum(seconds) < TIMING_SECONDS):
             started = time.perf_counter()
             network_outputs(network, x, lengths).flatten()[0].item()  # item() waits for the device
             seconds.append(time.perf_counter() - started)
-    return InferenceCost(counter.get_total_flops(), 1000 * sorted(seconds)[len(seconds) // 2])
+    return InferenceCost(counter.get_total_flops(), 1000 * statistics.median(seconds))

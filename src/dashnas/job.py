@@ -21,6 +21,7 @@ from dashnas.budget import (
     most_epochs,
     plan,
     random_races,
+    rival_epochs,
     time_steps,
     with_cheapest_search,
 )
@@ -178,11 +179,10 @@ class Job:
         return Calibration(self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()}), needs)
 
     def _epoch_costs(self, phases: Mapping[str, Phase], micro_batches: Mapping[str, int]) -> EpochCosts:
-        # As in the first trial; only the memory is that of every recipe.
-        for name, phase in phases.items():
-            for module in phase.model.modules():
-                if name != "search" and isinstance(module, nn.Dropout):
-                    module.p = self.config.recipe.dropout
+        if not self.config.recipe.dropout:  # it was there for the memory of recipes that have some
+            for module in (module for phase in phases.values() for module in phase.model.modules()):
+                if getattr(module, "p", None) == SOME_DROPOUT:
+                    module.p = 0.0  # type: ignore[assignment]
         seconds = {
             name: time_steps(phase, self.session.device, micro_batch=micro_batches[name])
             for name, phase in phases.items()
@@ -373,8 +373,11 @@ class Job:
         costs = self._epoch_costs(phases, micro_batches)
         left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
         rest, _ = self._plan_within(left, costs, partial(plan, untouched_raced=untouched_raced))
-        epochs = schedule.backbone_epochs if untouched_raced else rest.backbone_epochs
-        return replace(rest, search_epochs=schedule.search_epochs, width=schedule.width, backbone_epochs=epochs)
+        rest = replace(rest, search_epochs=schedule.search_epochs, width=schedule.width)
+        if not untouched_raced:
+            return rest
+        most = rival_epochs(schedule.epochs_of("backbone"), costs)
+        return replace(rest, tune_epochs=min(rest.tune_epochs, most), backbone_epochs=schedule.backbone_epochs)
 
     def schedule_after_race(
         self, schedule: Schedule, winner: str, epochs: Mapping[str, float], spent: float, *, touched: bool

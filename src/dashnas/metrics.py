@@ -117,7 +117,7 @@ class Score:
     samples: int
     """Size of the set."""
     also: Mapping[str, float] = field(default_factory=dict)
-    """Value of the same predictions by further metrics; NaN where one has none."""
+    """Values by further metrics, and on variants of the set; NaN where there is none."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; JSON has no infinity, so that null stands for the score of a diverged network."""

@@ -5,6 +5,7 @@ sees one piece at a time, in its statistics too, and dropout draws the same mask
 """
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -92,6 +93,12 @@ def shared_micro_batch(run: Run, network: str, batch_size: int) -> int:
     """The micro-batch of a network in a run; the whole batch where nothing else was settled."""
     with damage_named(run.folder / MICRO_BATCHES):
         return int(run.read(MICRO_BATCHES, default={}).get(network, batch_size))
+
+
+def keep_micro_batches(run: Run, networks: Collection[str]) -> None:
+    """Forget what was settled for all but these networks, which a run turned out not to train."""
+    settled = run.read(MICRO_BATCHES, default={})
+    run.write(MICRO_BATCHES, {name: samples for name, samples in settled.items() if name in networks})
 
 
 def share_micro_batch(run: Run, network: str, micro_batch: int) -> None:

@@ -9,21 +9,28 @@ from typing import Any, NamedTuple
 from dashnas.config import Schedule
 from dashnas.errors import RunError
 from dashnas.job import NETWORKS, Job
+from dashnas.microbatch import keep_micro_batches
 from dashnas.probe import HeadProbe
 from dashnas.recipe import Recipe
 from dashnas.runs import Run, damage_named
 from dashnas.space import Architecture
 from dashnas.tune import Trial, trial_from_json, trial_to_json
 
+UNBEATABLE = "unbeatable"
+"""Of the untouched backbone, in `search.json` and as the reason why there was no search."""
+
 
 class Searched(NamedTuple):
     """What the search of a run came to."""
 
     architecture: Architecture | None
-    """None where there was no time to search."""
+    """None where nothing was searched."""
     seconds: float
     schedule: Schedule
     """Of the phases that follow."""
+    no_search: str | None = None
+    """Why there is no architecture: `budget` (too short), `schedule` (given without a search) or `unbeatable` (no
+    network could win the race); None where there is one."""
 
 
 class Tuned(NamedTuple):
@@ -115,13 +122,14 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
         if not always and job.config.tune.race and schedule.search_epochs:
             schedule = _race_untouched(job, schedule)
         if not schedule.search_epochs:
-            return Searched(None, 0.0, schedule)
+            return Searched(None, 0.0, schedule, _why_no_search(job))
     if not (run.folder / "architecture.json").exists():
         architecture, seconds = job.search(schedule)
         if job.config.schedule is None and job.given_architecture is None:
-            raced = _read_trials(job)[:1]
-            spent = seconds + sum(trial.seconds for trial in raced)
-            schedule = job.schedule_after_search(schedule, architecture, spent, untouched_raced=bool(raced))
+            trials = _read_trials(job)
+            raced = any(trial.network == "backbone" for trial in trials)
+            spent = seconds + sum(trial.seconds for trial in trials)
+            schedule = job.schedule_after_search(schedule, architecture, spent, untouched_raced=raced)
             run.write("schedule.json", asdict(schedule))
             job.session.reporter.message(f"time left for: {_describe_training(schedule)}")
         run.write("search.json", {"seconds": seconds})
@@ -133,18 +141,30 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
 
 def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
     """The untouched backbone's part of the race; and the schedule, without a search where no network could win it."""
-    tuning = job.tuning({"backbone": None}, schedule)
-    trial, *_ = tuning.run(_read_trials(job), job.session, partial(_save_trials, job.session.run), most=1)
-    if trial.state != "complete" or job.can_be_beaten("backbone", None, trial.recipe):
+    run, tuning = job.session.run, job.tuning({"backbone": None}, schedule)
+    trial, *others = tuning.run(_read_trials(job), job.session, partial(_save_trials, run), most=1)
+    # With others, the race was held, and it is the architecture alone that is to be found again.
+    if others or trial.state != "complete" or job.can_be_beaten("backbone", None, trial.recipe):
         return schedule
     job.session.reporter.message(
-        f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, where not even a "
-        "network without a mistake would be better with enough confidence; nothing is searched"
+        f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, of "
+        f"{len(job.data.validation)} samples, where not even a network without a mistake would be better with enough "
+        "confidence; nothing is searched"
     )
-    schedule = replace(schedule, search_epochs=0, tune_trials=1, backbone_epochs=schedule.epochs_of("backbone"))
-    job.session.run.write("schedule.json", asdict(schedule))
-    job.leave_out_search()
+    epochs = schedule.epochs_of("backbone")
+    schedule = replace(schedule, search_epochs=0, tune_trials=1, tune_epochs=epochs, backbone_epochs=epochs)
+    run.write("search.json", {"seconds": 0.0, UNBEATABLE: True})
+    run.write("schedule.json", asdict(schedule))
+    keep_micro_batches(run, {"backbone"})
     return schedule
+
+
+def _why_no_search(job: Job) -> str:
+    run = job.session.run
+    with damage_named(run.folder / "search.json"):
+        if run.read("search.json", default={}).get(UNBEATABLE):
+            return UNBEATABLE
+    return "schedule" if job.config.budget_seconds is None else "budget"
 
 
 def _read_trials(job: Job, networks: Collection[str] = ("backbone", "derived", "random")) -> list[Trial]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dashnas.budget import FEWEST_EPOCHS, seconds_of_tuning
 from dashnas.config import Schedule
@@ -45,7 +46,7 @@ def fit(
     out: Path | str | None = None,
     reporter: Reporter | None = None,
 ) -> FitResult:
-    """Search, race, tune, retrain and evaluate; the untouched backbone is trained with the same recipe beside it.
+    """Race, search, tune, retrain and evaluate; the untouched backbone is trained with the same recipe beside it.
 
     Args:
         source: a path (`.npz`, folder of `.npy`, `.csv`, folder of images), a pair or dict of arrays or tensors, torch
@@ -78,8 +79,14 @@ def search_only(
     """Search and save `architecture.json`; `fit` with the same options in the same folder goes on from there."""
     options = options or Options()
     with workspace(source, options, out, reporter) as job:
-        architecture = searched(job, settled_schedule(job), always=True).architecture
-        if architecture is None and options.budget_seconds is None:
+        found = searched(job, settled_schedule(job), always=True)
+        architecture = found.architecture
+        if found.no_search == "unbeatable":
+            raise ConfigError(
+                f"the run in {job.session.run.folder} left its search out, since no network could have won the race; "
+                "give another --out to search all the same"
+            )
+        if found.no_search == "schedule":
             raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")
         if architecture is None:
             raise ConfigError(
@@ -188,7 +195,8 @@ def _run_phases(job: Job) -> None:
             for name, score in tested.items():
                 scores[name]["test"] = score.to_json()
 
-    costs = {name: inference_cost(network, job.data.spec, job.session.device) for name, network in networks.items()}
+    costs = {"backbone": _inference_cost(job, backbone.network)}
+    costs["outcome"] = costs["backbone"] if tuned.is_untouched else _inference_cost(job, outcome.network)
     run.write(
         "result.json",
         {
@@ -199,6 +207,7 @@ def _run_phases(job: Job) -> None:
             "scores": scores["outcome"],
             "backbone_scores": scores["backbone"],
             "architecture": None if architecture is None else architecture.to_json(),
+            "no_search": found.no_search,
             "network": tuned.network,
             "race": tuned.scores if tuned.is_race else None,
             "race_confidence": tuned.confidence if tuned.is_race else None,
@@ -214,8 +223,8 @@ def _run_phases(job: Job) -> None:
             "micro_batch": micro_batches,
             "parameters": num_parameters(networks["outcome"]),
             "backbone_parameters": num_parameters(networks["backbone"]),
-            "inference": costs["outcome"]._asdict(),
-            "backbone_inference": costs["backbone"]._asdict(),
+            "inference": costs["outcome"],
+            "backbone_inference": costs["backbone"],
             "samples": {
                 "train": len(job.data.train),
                 "validation": len(job.data.validation),
@@ -235,3 +244,12 @@ def _run_phases(job: Job) -> None:
             "versions": {name: version(name) for name in ("dashnas", "torch", "numpy", "scikit-learn", "optuna")},
         },
     )
+
+
+def _inference_cost(job: Job, network: nn.Module) -> dict[str, float] | None:
+    """What an answer costs; None where a network of one's own cannot be asked for a single one."""
+    try:
+        return inference_cost(network, job.data.spec, job.session.device)._asdict()
+    except (RuntimeError, ValueError) as error:
+        job.session.reporter.message(f"warning: what an answer costs could not be measured: {error}")
+        return None

@@ -87,7 +87,7 @@ class Options:
     """Of the weights in the search; the architecture parameters have half of it, as in the presets."""
     precision: Precision | None = None
     """Of the arithmetic of training steps: `float32`, `tf32` or `bfloat16`. None is float32, but in `default` and
-    `quick` bfloat16 to train for outcomes on a CPU that computes in it."""
+    `quick` bfloat16 to train for classes, labels and binary maps on a CPU that computes in it."""
     batch_size: int | None = None
     """Samples of a training step."""
     optimiser: Optimiser | None = None

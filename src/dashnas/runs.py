@@ -215,7 +215,7 @@ def read_plan(folder: Path) -> dict[str, str]:
     """
     path = folder / "plan.json"
     if (folder / "run.json").exists() and not path.exists():
-        raise RunError(f"{folder} has no plan: it has not begun to search, or was given its architecture")
+        raise RunError(f"{folder} has no plan: it has not begun to search, or does not search")
     plan = read_json(path)
     with damage_named(path):
         return {str(layer): str(strategy) for layer, strategy in plan.items()}

@@ -20,10 +20,44 @@ def test_a_finished_run_shows_scores_architecture_recipe_and_cost(finished):
     assert all(layer in shown for layer in result["architecture"])
     assert f"{result['parameters']:,} searched, {result['backbone_parameters']:,} untouched" in shown
     cost = result["inference"]
-    assert f"{cost['flops'] / 1e6:.3g} million operations, {cost['milliseconds']:.3g} ms searched; " in shown
+    assert f"{cost['flops']:,} operations, {cost['milliseconds']:.3g} ms searched; " in shown
     assert "learning rate 0.1," in shown
     assert "search 1 epoch, 1 recipe of up to 1 epoch, final training 1 epoch" in shown
     assert all(f"{phase} {seconds:.1f}" in shown for phase, seconds in list(result["seconds"].items())[:4])
+
+
+@pytest.mark.parametrize(
+    ("flops", "told"),
+    [
+        (999_999, "999,999 operations"),
+        (5_687_000, "5.69 million operations"),
+        (89_900_000_000, "89.9 billion operations"),
+    ],
+)
+def test_many_operations_are_told_in_words(flops, told, finished, copy_of):
+    shown = dashnas("show", with_result(copy_of(finished), inference={"flops": flops, "milliseconds": 12.34})).stdout
+    assert f"{told}, 12.3 ms searched; " in shown
+
+
+def test_a_result_of_before_the_cost_was_told_is_shown_without_it(finished, copy_of):
+    result = json.loads((finished / "result.json").read_text())
+    del result["inference"], result["backbone_inference"], result["precision"], result["no_search"]
+    run = copy_of(finished)
+    (run / "result.json").write_text(json.dumps(result))
+    assert "per sample" not in dashnas("show", run).stdout
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ("budget", "the budget was too short for a search."),
+        ("schedule", "the schedule that was given has no search."),
+        ("unbeatable", "for any network to win a race against it with enough confidence."),
+    ],
+)
+def test_why_nothing_was_searched_is_told(why, told, finished, copy_of):
+    changes = {"architecture": None, "network": "backbone", "race": None, "no_search": why}
+    assert told in dashnas("show", with_result(copy_of(finished), **changes)).stdout
 
 
 def with_result(run, **changes):
@@ -98,7 +132,7 @@ def test_the_plan_tells_how_each_layer_was_computed(finished):
 def test_a_run_that_did_not_search_has_no_plan(finished, copy_of):
     run = copy_of(finished)
     (run / "plan.json").unlink()
-    assert_refused(dashnas("show", run, "--plan"), "has no plan: it has not begun to search, or was given")
+    assert_refused(dashnas("show", run, "--plan"), "has no plan: it has not begun to search, or does not search")
 
 
 def test_a_damaged_plan_is_named(finished, copy_of):

@@ -72,7 +72,14 @@ def test_a_file_becomes_a_score_that_carries_its_protocol(name, protocol, files,
         opened.append(1)
         return unseal(self)
 
+    unseal_variants = SealedTest.open_variants
+
+    def open_variants_late(self):
+        assert trained == ["retrain", "backbone"], "a variant of the test part was opened before"
+        return unseal_variants(self)
+
     monkeypatch.setattr(SealedTest, "open", open_late)
+    monkeypatch.setattr(SealedTest, "open_variants", open_variants_late)
     monkeypatch.setattr("dashnas.evaluate.score", partial(score, resamples=2))  # intervals take most of the time
 
     class Listener(tiny.Silent):
@@ -81,7 +88,7 @@ def test_a_file_becomes_a_score_that_carries_its_protocol(name, protocol, files,
 
     options = tiny.options(protocol=protocol, **RUN)
     summary = fit(OfficialSource(OFFICIAL_TASKS[name]), options, reporter=Listener()).summary
-    assert opened
+    assert opened == [1, 1]
     assert summary["protocol"] == protocol
     assert np.isfinite(summary["scores"]["validation"])
     assert np.isfinite(summary["scores"]["test"]["value"])

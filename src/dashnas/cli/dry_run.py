@@ -21,7 +21,11 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
     phases = plain_table("phase", "planned", "seconds, about")
     if not schedule.search_epochs and not would.architecture_given:
         trial = f"{schedule.backbone_epochs} epochs" if schedule.backbone_epochs else "-"
-        planned |= {"search": "none: no time for it", "tune": trial, "retrain": "-"}
+        planned |= {
+            "search": "none: left out" if would.settings["schedule"] else "none: no time for it",
+            "tune": trial,
+            "retrain": "-",
+        }
     for name, seconds in would.seconds.items():
         phases.add_row(name, planned[name], f"{seconds:.1f}")
     phases.add_row("together", "", f"{sum(would.seconds.values()):.1f}")

@@ -16,6 +16,15 @@ RACERS = {"backbone": "untouched backbone", "derived": "searched network", "rand
 """What the networks of a race are called, by their name in `result.json`."""
 
 
+NO_SEARCH = {
+    "budget": "the budget was too short for a search",
+    "schedule": "the schedule that was given has no search",
+    "unbeatable": "it errs too little on the validation part, or that has too few samples,\n"
+    "for any network to win a race against it with enough confidence",
+}
+"""Why nothing was searched, by what `result.json` says."""
+
+
 def result_tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
     """All that `dashnas show` prints of a run whose `result.json` is given.
 
@@ -44,10 +53,7 @@ def _tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
 def _why_untouched(result: Mapping[str, Any]) -> str:
     """What there is to say where the saved network has the backbone's own kernels."""
     if result["race"] is None:
-        return (
-            "The backbone's own kernels stay: the budget was too short for a search, or the untouched backbone errs so "
-            "little\nthat no network could have won a race against it."
-        )
+        return f"The backbone's own kernels stay: {NO_SEARCH[result.get('no_search') or 'budget']}."
     sure = result.get("race_confidence") or {}
 
     def told(name: str, score: float | None) -> str:
@@ -146,9 +152,10 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     kind = {"derived": "searched", "random": "random", "backbone": "with positions"}[result["network"]]
     outcome = "" if _is_untouched(result) else f"{result['parameters']:,} {kind}, "
     table.add_row("parameters", outcome + untouched)
-    untouched = f"{_inference(result['backbone_inference'])} untouched"
-    outcome = "" if _is_untouched(result) else f"{_inference(result['inference'])} {kind}; "
-    table.add_row("per sample", outcome + untouched)
+    if (untouched_cost := result.get("backbone_inference")) is not None:
+        cost = result["inference"]
+        outcome = "" if _is_untouched(result) or cost is None else f"{_inference(cost)} {kind}; "
+        table.add_row("per sample", f"{outcome}{_inference(untouched_cost)} untouched")
     if (head := result.get("head")) is not None:
         probed = f"linear probes {number(head['mean'])} by the mean, {number(head['grid'])} by position"
         kept = f"keeps {_positions(result)} positions" if head["kept"] else "mean over all positions"
@@ -178,7 +185,13 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
 
 def _inference(cost: Mapping[str, float]) -> str:
     """What one sample costs."""
-    return f"{cost['flops'] / 1e6:,.3g} million operations, {cost['milliseconds']:.3g} ms"
+    flops = cost["flops"]
+    unit, many = next(((u, n) for u, n in (("billion ", 1e9), ("million ", 1e6)) if flops >= n), ("", 1))
+    return (
+        f"{flops / many:.3g} {unit}operations, {cost['milliseconds']:.3g} ms"
+        if many > 1
+        else (f"{flops:,} operations, {cost['milliseconds']:.3g} ms")
+    )
 
 
 def _num_axes(value: int | tuple[int, ...]) -> int:

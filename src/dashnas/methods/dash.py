@@ -101,6 +101,7 @@ def fitted(
         architecture=architecture,
         report={
             "preset": job.config.preset,
+            "precision": job.config.retrain.precision.value,
             "backbone": asdict(topology),
             "schedule": asdict(schedule),
             "recipe": asdict(retrained.recipe),
