@@ -333,6 +333,16 @@ def test_where_no_network_could_win_nothing_is_searched(budget, unbeatable, minu
     assert math.isfinite(summary["scores"]["validation"])
 
 
+def test_too_few_samples_to_tell_are_said(tmp_path):
+    listener, asked = Messages(), options(**RACE)
+    asked = replace(asked, data=DataConfig(validation_fraction=0.1))
+    summary = fit(arrays(TargetKind.CLASSES), asked, reporter=listener).summary
+    assert summary["no_search"] == "unbeatable"
+    samples = summary["samples"]["validation"]
+    told = f"the validation part has {samples} samples, it takes 10 to tell which network is better; nothing is"
+    assert any(text.startswith(told) for text in listener.told)
+
+
 def test_a_network_that_could_win_is_searched_after_the_untouched_one_has_raced(told, tmp_path):
     told(backbone=0.4, derived=0.3)
     fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
@@ -535,6 +545,11 @@ def before_training(told, tmp_path, monkeypatch):
     ("file", "content", "message"),
     [
         ("winner.json", '{"network": 5', "winner.json is damaged"),
+        (
+            "architecture.json",
+            "{",
+            "architecture.json is not an architecture.*delete it and give the same command again",
+        ),
         ("winner.json", '{"network": "backbone", "recipe": {}, "schedule": {}}', "winner.json is damaged.*delete it"),
         ("winner.json", ("confidence", "x"), "winner.json is damaged"),
         ("winner.json", ("cells", [0]), "winner.json is damaged.*no cells of a head"),

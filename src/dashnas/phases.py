@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dashnas.config import Schedule
-from dashnas.errors import RunError
+from dashnas.errors import ConfigError, RunError
 from dashnas.job import NETWORKS, Job
+from dashnas.metrics import FEWEST_WEIGHED
 from dashnas.microbatch import keep_micro_batches
 from dashnas.probe import HeadProbe
 from dashnas.recipe import Recipe
@@ -134,7 +135,10 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
             job.session.reporter.message(f"time left for: {_describe_training(schedule)}")
         run.write("search.json", {"seconds": seconds})
         run.write("architecture.json", architecture.to_json())
-    chosen = Architecture.load(run.folder / "architecture.json")
+    try:
+        chosen = Architecture.load(run.folder / "architecture.json")
+    except ConfigError as error:
+        raise RunError(f"{error}; delete it and give the same command again, which searches anew") from error
     with damage_named(run.folder / "search.json"):
         return Searched(chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"]), schedule)
 
@@ -146,11 +150,18 @@ def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
     # With others, the race was held, and it is the architecture alone that is to be found again.
     if others or trial.state != "complete" or job.can_be_beaten("backbone", None, trial.recipe):
         return schedule
-    job.session.reporter.message(
-        f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, of "
-        f"{len(job.data.validation)} samples, where not even a network without a mistake would be better with enough "
-        "confidence; nothing is searched"
-    )
+    samples = len(job.data.validation)
+    if samples < FEWEST_WEIGHED:
+        why = (
+            f"the validation part has {samples} samples, it takes {FEWEST_WEIGHED} to tell which network is better; "
+            "nothing is searched; --validation-fraction gives it more, --no-race searches in any case"
+        )
+    else:
+        why = (
+            f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, and not even a "
+            "network without a mistake would be better with enough confidence; nothing is searched"
+        )
+    job.session.reporter.message(why)
     epochs = schedule.epochs_of("backbone")
     schedule = replace(schedule, search_epochs=0, tune_trials=1, tune_epochs=epochs, backbone_epochs=epochs)
     run.write("search.json", {"seconds": 0.0, UNBEATABLE: True})

@@ -247,6 +247,7 @@ def test_an_unfinished_race_tells_how_many_trainings_there_are_and_who_won(data,
     assert dashnas("fit", data, "--out", tmp_path / "run", *raced).exit_code == 1
     lines = [" ".join(line.split()) for line in dashnas("show", tmp_path / "run").stdout.splitlines()]
     assert "race and recipes 2 2 trainings" in lines
+    assert any(line.startswith("untouched in the race ") for line in lines)
     winner = json.loads((tmp_path / "run" / "winner.json").read_text())["network"]
     title = {"backbone": "untouched backbone", "derived": "searched network"}[winner]
     assert f"the race was won by: {title}" in lines

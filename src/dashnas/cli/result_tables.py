@@ -178,7 +178,8 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     )
     table.add_row(
         "run",
-        f"preset {result['preset']}, seed {result['seed']}, {result['device']}, {count(result['threads'], 'thread')}",
+        f"preset {result['preset']}, seed {result['seed']}, {result['device']}, {count(result['threads'], 'thread')}"
+        + (f", trained in {result['precision']['training']}" if "precision" in result else ""),
     )
     return table
 

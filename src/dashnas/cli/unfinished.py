@@ -56,7 +56,10 @@ def _progress_table(
     def row(title: str, phase: str, planned: int) -> None:
         table.add_row(title, str(done.get(phase, 0)), count(planned, "epoch"))
 
+    race = settings["tune"]["race"]
     if schedule.search_epochs:
+        if race:
+            row("untouched in the race", "tune-0", schedule.epochs_of("backbone"))
         row("search", "search", schedule.search_epochs)
     else:
         table.add_row("search", "-", "architecture given" if "architecture" in settings else "left out")
@@ -67,7 +70,6 @@ def _progress_table(
             row("retrain", "retrain", schedule.retrain_epochs)
         row("backbone", "backbone", schedule.retrain_epochs)
         return table
-    race = settings["tune"]["race"]
     # Each recipe, and each network beside the first one under the same recipe.
     racing = schedule.tune_trials + (2 if random_races(schedule.tune_trials) else 1) if race else schedule.tune_trials
     table.add_row("race and recipes" if race else "tune", str(trials), count(racing, "training"))
