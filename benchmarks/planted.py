@@ -103,7 +103,7 @@ SIGNALS = SearchSpace(kernel_sizes=(3, 5, 7, 9), dilations=(1, 3, 7, 15))
 IMAGES = SearchSpace(kernel_sizes=(3, 5, 9), dilations=(1, 2, 3, 4))
 SQUARE = SearchSpace(kernel_sizes=(3,), dilations=(1, 2, 4))
 PER_AXIS = replace(SQUARE, kernel_sizes=(1, 3), per_axis=True)
-ASIDE: dict[str, Any] = {"shape": (24, 12), "lag": (12, 1), "samples": 2000, "search_epochs": 20, "train_epochs": 6}
+ASIDE: dict[str, Any] = {"shape": (24, 12), "lag": (12, 1), "samples": 2000, "search_epochs": 40, "train_epochs": 6}
 TASKS = (
     _echo_task("echo-56", (128,), (56,), SIGNALS, samples=2000, search_epochs=20, train_epochs=15),
     _echo_task("echo-105", (256,), (105,), SIGNALS, samples=2000, search_epochs=20, train_epochs=15),
