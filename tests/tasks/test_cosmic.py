@@ -74,13 +74,13 @@ class TestSky:
 
     def test_a_second_score_is_made_without_it(self, folder, tmp_path):
         def brightness(part):
-            return part.batch(np.arange(len(part))).x.numpy() - 125  # rays are at 150 where there is no sky
+            return part.batch(np.arange(len(part))).x.numpy() - 108  # without a sky rays are at 150, the rest at 100
 
         test = prepared("cosmic", tmp_path).test
         metric = find_metric("bal_err@logit0.5", TargetKind.DENSE_BINARY)
         score = final_score(brightness, test, metric)
         assert score.also == {"bal_err@logit0.5@clean-sky": 0}
-        assert score.value > 0.1
+        assert score.value > 0.05
 
 
 def test_only_dash_leaves_validation_out_of_the_final_training(folder, tmp_path):
