@@ -43,6 +43,7 @@ def large_kernels(
         ConversionError: the network fails on the sample, or cannot be copied.
     """
     found = []
+    narrow = NARROW if precision is Precision.BFLOAT16 and computes_bfloat16(torch.device("cpu")) else 1.0
     for name, calls in observe(network, sample).items():
         conv: Any = network.get_submodule(name)
         if len(calls) > 1 or type(conv) not in (nn.Conv1d, nn.Conv2d) or not _is_same(conv):
@@ -50,9 +51,7 @@ def large_kernels(
         load = Load(batch_size, conv.in_channels, conv.out_channels, calls[0].input_shape[2:], _geometry(conv))
         spans = ((size - 1) * dilation + 1 for size, dilation in zip(conv.kernel_size, conv.dilation, strict=True))
         is_beyond = any(span > length for span, length in zip(spans, load.map_shape, strict=True))
-        direct = estimate("mixed_results", load) * (BEYOND_MAP if is_beyond else 1)
-        if precision is Precision.BFLOAT16 and computes_bfloat16(torch.device("cpu")):
-            direct *= NARROW
+        direct = estimate("mixed_results", load) * (BEYOND_MAP if is_beyond else 1) * narrow
         if estimate("dft", load) <= WORTH_IT * direct:
             found.append(name)
     return tuple(found)

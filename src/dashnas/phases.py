@@ -119,12 +119,12 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
         always: search in any case.
     """
     run = job.session.run
-    if not (run.folder / "architecture.json").exists() and job.given_architecture is None:
-        if not always and job.config.tune.race and schedule.search_epochs:
-            schedule = _race_untouched(job, schedule)
-        if not schedule.search_epochs:
-            return Searched(None, 0.0, schedule, _why_no_search(job))
     if not (run.folder / "architecture.json").exists():
+        if job.given_architecture is None:
+            if not always and job.config.tune.race and schedule.search_epochs:
+                schedule = _race_untouched(job, schedule)
+            if not schedule.search_epochs:
+                return Searched(None, 0.0, schedule, _why_no_search(job))
         architecture, seconds = job.search(schedule)
         if job.config.schedule is None and job.given_architecture is None:
             trials = _read_trials(job)

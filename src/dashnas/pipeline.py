@@ -19,7 +19,7 @@ from dashnas.job import Job, Need, workspace
 from dashnas.metrics import UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
 from dashnas.model import TrainedModel, load_result, num_parameters
-from dashnas.phases import decide_schedule, searched, settled_schedule, tune
+from dashnas.phases import UNBEATABLE, decide_schedule, searched, settled_schedule, tune
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.runs import damage_named
@@ -81,7 +81,7 @@ def search_only(
     with workspace(source, options, out, reporter) as job:
         found = searched(job, settled_schedule(job), always=True)
         architecture = found.architecture
-        if found.no_search == "unbeatable":
+        if found.no_search == UNBEATABLE:
             raise ConfigError(
                 f"the run in {job.session.run.folder} left its search out, since no network could have won the race; "
                 "give another --out to search all the same"

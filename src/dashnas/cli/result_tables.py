@@ -187,12 +187,11 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
 def _inference(cost: Mapping[str, float]) -> str:
     """What one sample costs."""
     flops = cost["flops"]
-    unit, many = next(((u, n) for u, n in (("billion ", 1e9), ("million ", 1e6)) if flops >= n), ("", 1))
-    return (
-        f"{flops / many:.3g} {unit}operations, {cost['milliseconds']:.3g} ms"
-        if many > 1
-        else (f"{flops:,} operations, {cost['milliseconds']:.3g} ms")
-    )
+    told = f"{flops:,}"
+    for unit, many in (("million", 1e6), ("billion", 1e9)):
+        if flops >= many:
+            told = f"{flops / many:.3g} {unit}"
+    return f"{told} operations, {cost['milliseconds']:.3g} ms"
 
 
 def _num_axes(value: int | tuple[int, ...]) -> int:
