@@ -129,7 +129,7 @@ def test_a_budget_too_short_for_a_race_is_the_untouched_backbone_s_alone(budget,
 
 
 @pytest.mark.parametrize(
-    ("seconds", "trial", "trained"), [(1, None, 1), (2, None, 2), (3, 1, 2), (7, 1, 6), (40, 10, 30), (1000, 50, 150)]
+    ("seconds", "trial", "trained"), [(1, None, 1), (2, None, 2), (3, 1, 2), (7, 1, 6), (40, 10, 30), (1000, 100, 300)]
 )
 def test_the_first_quarter_of_a_training_without_a_race_is_a_trial(seconds, trial, trained):
     """It gives a validation score, and features to look for positions in; of one or two epochs there is none."""
@@ -157,6 +157,19 @@ def test_the_untouched_backbone_races_as_long_as_its_rival(derived, epochs):
     schedule = plan(1000.0, costs, trials=1, enough_epochs=10, tune=RACE)
     assert schedule.epochs_of("backbone") == backbone_epochs(schedule.tune_epochs, costs)
     assert plan(1000.0, costs, trials=1, enough_epochs=10, tune=TUNE).backbone_epochs is None
+
+
+@pytest.mark.parametrize(("backbone", "epochs"), [(1.0, 10), (2.0, 5), (100.0, 1)])
+def test_a_wider_untouched_backbone_races_as_long_with_fewer_epochs(backbone, epochs):
+    costs = EpochCosts(search=0.0, derived=1.0, backbone=backbone, retrain_share=1.0, wider_backbone=True)
+    assert backbone_epochs(10, costs) == epochs
+
+
+def test_a_wider_untouched_backbone_takes_no_time_off_the_others():
+    costs = EpochCosts(search=1.0, derived=1.0, backbone=1.0, retrain_share=1.0)
+    alike = plan(200.0, costs, trials=1, enough_epochs=10, tune=RACE)
+    wider = plan(200.0, replace(costs, backbone=4.0, wider_backbone=True), trials=1, enough_epochs=10, tune=RACE)
+    assert wider == replace(alike, backbone_epochs=wider.tune_epochs // 4)
 
 
 @given(BUDGETS, COSTS, st.integers(1, 8), st.integers(1, 60))

@@ -71,7 +71,7 @@ def test_searched_and_untouched_network_have_the_same_layers_and_width():
 def test_the_paper_searches_on_a_narrow_network_and_trains_a_wide_one():
     wide = options(preset="paper", width=None)
     with workspace(arrays(TargetKind.CLASSES, 2), wide, None, None) as one:
-        assert one.topology.width == 64
+        assert one.topology(None).width == 64
         narrow = {layer.out_channels for layer in mixtures(one.supernet()[0]).values()}
         assert narrow == {16, 32, 64}  # WRN-16-1
 
@@ -126,23 +126,24 @@ def test_the_largest_width_is_chosen_that_still_gets_enough_epochs(seconds_per_w
 
 
 @pytest.mark.parametrize(
-    ("beside", "winner", "touched", "seconds", "epochs"),
+    ("beside", "members", "touched", "seconds", "epochs"),
     [
         # 50 s, of which 12 % in reserve, at 2 * 1.25 s
-        (False, "derived", True, {"backbone": 1.0, "derived": 2.0}, 17),
-        (True, "derived", True, {"backbone": 1.0, "derived": 2.0}, 11),
-        (True, "backbone", False, {"backbone": 1.0, "derived": 2.0}, 35),
-        (True, "backbone", True, {"backbone": 1.0, "derived": 2.0}, 17),  # with another head, and the untouched one
-        (True, "derived", True, {"derived": 2.0}, 8),  # the backbone diverged; it is taken to cost as much
-        (False, "derived", True, {"derived": 1e9}, 1),
+        (False, ["derived"], True, {"backbone": 1.0, "derived": 2.0}, 17),
+        (True, ["derived"], True, {"backbone": 1.0, "derived": 2.0}, 11),
+        (True, ["backbone"], False, {"backbone": 1.0, "derived": 2.0}, 35),
+        (True, ["backbone"], True, {"backbone": 1.0, "derived": 2.0}, 17),  # with another head, and the untouched one
+        (True, ["derived"], True, {"derived": 2.0}, 8),  # the backbone diverged; it is taken to cost as much
+        (False, ["derived"], True, {"derived": 1e9}, 1),
+        (False, ["derived", "backbone", "derived"], True, {"backbone": 1.0, "derived": 2.0}, 7),
     ],
 )
-def test_after_a_race_the_training_fills_what_is_left(beside, winner, touched, seconds, epochs, monkeypatch):
+def test_after_a_race_the_training_fills_what_is_left(beside, members, touched, seconds, epochs, monkeypatch):
     schedule = Schedule(search_epochs=3, tune_trials=1, tune_epochs=2, retrain_epochs=4, width=16)
     with job(options(race=True, epochs=None, tune_trials=None, budget_seconds=100)) as one:
         one.beside = beside
         monkeypatch.setattr("dashnas.job.len", lambda part: 125 if part is one.data.development else 100, raising=False)
-        after = one.schedule_after_race(schedule, winner, seconds, spent=50.0, touched=touched)
+        after = one.schedule_after_race(schedule, members, seconds, spent=50.0, touched=touched)
     assert after == replace(schedule, retrain_epochs=epochs)
 
 
@@ -158,6 +159,37 @@ def test_no_width_is_taken_that_leaves_no_time_to_search(monkeypatch):
         schedule = one.schedule_within(100)
     assert schedule.width < 64
     assert schedule.search_epochs > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "widths"),
+    [
+        # A step of the untouched backbone of width 16; twice that with 32, four times with 64. 88 s have to have
+        # 200 epochs in them, of 4 steps.
+        (0.09, (16, None)),
+        (0.04, (16, 32)),
+        (0.02, (16, 64)),
+    ],
+)
+def test_the_untouched_backbone_may_be_wider_where_it_gets_many_epochs(seconds, widths, monkeypatch):
+    def steps(phase, *_, **__):
+        width = phase.model.blocks[0].units[0].conv.out_channels / 16
+        return width * (seconds if phase.name == "backbone" else 0.3)
+
+    monkeypatch.setattr("dashnas.job.time_steps", steps)
+    free = options(race=True, width=None, epochs=None, tune_trials=None, budget_seconds=100)
+    with job(free) as one:
+        one.started += 10  # so that it does not matter what planning takes
+        schedule = settled_schedule(one)
+        assert (schedule.width, schedule.backbone_width) == widths
+        assert schedule.search_epochs > 0
+        untouched, searched_ = one.network(None), one.network(ARCHITECTURE)
+        assert untouched.blocks[0].units[0].conv.out_channels == (widths[1] or widths[0])
+        assert searched_.blocks[0].units[0].conv.out_channels == widths[0]
+        # Both have about as much time in the race.
+        if widths[1]:
+            theirs = schedule.tune_epochs * 0.3
+            assert 0.8 * theirs < schedule.epochs_of("backbone") * seconds * widths[1] / 16 <= theirs
 
 
 def test_a_width_that_was_asked_for_is_kept_within_a_budget(monkeypatch):

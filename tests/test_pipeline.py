@@ -78,6 +78,7 @@ def test_result_json_says_all_that_the_format_promises(finished, kind):
     assert summary["backbone"] == {
         "name": "resnet1d" if len(finished[0].model.spec.spatial_shape) == 1 else "wrn",
         "width": 4,
+        "untouched_width": 4,
         "official": False,
     }
     assert summary["parameters"] == sum(p.numel() for p in finished[0].model.network.parameters())
@@ -380,6 +381,23 @@ def test_a_run_without_a_search_can_be_repeated_by_its_schedule(unbeatable, minu
     ).summary
     assert again["scores"] == first["scores"]
     assert again["no_search"] == "schedule"
+
+
+@pytest.mark.parametrize("winner", ["backbone", "derived"])
+def test_an_untouched_backbone_that_is_wider_is_trained_and_saved_as_such(winner, told, tmp_path):
+    told(backbone=0.4 if winner == "derived" else 0.2, derived=0.3)
+    schedule = Schedule(
+        search_epochs=1, tune_trials=1, tune_epochs=2, retrain_epochs=2, width=4, backbone_epochs=1, backbone_width=8
+    )
+    asked = options(race=True, epochs=None, tune_trials=None, width=None, schedule=schedule)
+    summary = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run").summary
+    assert summary["network"] == winner
+    assert summary["backbone"]["untouched_width"] == 8
+    assert summary["backbone"]["width"] == (8 if winner == "backbone" else 4)
+    loaded = TrainedModel.load(tmp_path / "run")
+    assert sum(p.numel() for p in loaded.network.parameters()) == summary["parameters"]
+    widths = {name: m.out_channels for name, m in loaded.network.named_modules() if name == "blocks.0.units.0.conv"}
+    assert widths == {"blocks.0.units.0.conv": summary["backbone"]["width"]}
 
 
 def test_a_search_after_a_run_that_left_it_out_is_refused(unbeatable, tmp_path):

@@ -17,8 +17,12 @@ RESERVE = 0.12
 """Share of a budget kept for reading, scoring, saving and a machine that slows down."""
 
 
-MAX_EPOCHS = 200
+MAX_EPOCHS = 400
 """Of the final training, however large the budget."""
+
+WIDER_EPOCHS = 200
+"""Of the final training of a wider untouched backbone that have to fit into the whole budget, for it to race. Where
+they do not, more epochs of a narrow one are worth more (docs/search-quality.md)."""
 
 SEARCH_SHARE = 0.25
 """Most of a budget that goes into a search which is followed by a race."""
@@ -55,6 +59,10 @@ class EpochCosts:
     """Size of the final training set, as a multiple of the training part."""
     beside: float = 0.0
     """Of the untouched backbone where it is trained to the end beside the outcome; else 0."""
+    members: int = 1
+    """Networks of the outcome."""
+    wider_backbone: bool = False
+    """Whether the untouched backbone is wider than the networks it races with, and gets fewer epochs for that."""
 
 
 class Planner(Protocol):
@@ -111,9 +119,11 @@ def plan(
     usable = budget_seconds * (1 - RESERVE)
     searches_before_race = tune.race and costs.search > 0
     most = int(SEARCH_SHARE * usable / costs.search) if searches_before_race else MAX_EPOCHS
-    final = costs.retrain_share * (costs.derived + costs.beside)
+    final = costs.retrain_share * (costs.members * costs.derived + costs.beside)
     # In a race the untouched backbone gets as much time as the searched network.
-    backbone = max(costs.derived, costs.backbone) if tune.race else costs.backbone
+    backbone = costs.backbone
+    if tune.race:
+        backbone = costs.derived if costs.wider_backbone else max(costs.derived, costs.backbone)
     if untouched_raced:
         backbone = 0.0
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
@@ -160,8 +170,12 @@ def with_cheapest_search(costs: EpochCosts, subsample: float) -> EpochCosts:
 
 
 def backbone_epochs(rival_epochs: int, costs: EpochCosts) -> int:
-    """Epochs of the untouched backbone in a race, which take as long as those of its rival and are no fewer."""
-    return max(min(int(rival_epochs * costs.derived / costs.backbone), MAX_EPOCHS // 2), rival_epochs)
+    """Epochs of the untouched backbone in a race, which take as long as those of its rival.
+
+    They are no fewer either, unless it is the wider one.
+    """
+    as_long = min(int(rival_epochs * costs.derived / costs.backbone), MAX_EPOCHS // 2)
+    return max(as_long, 1 if costs.wider_backbone else rival_epochs)
 
 
 def rival_epochs(backbone_epochs: int, costs: EpochCosts) -> int:
@@ -175,8 +189,11 @@ def rival_epochs(backbone_epochs: int, costs: EpochCosts) -> int:
 
 
 def untouched_alone(usable: float, costs: EpochCosts) -> int:
-    """Epochs of the final training that the untouched backbone could get in so many seconds, with nothing beside it."""
-    return most_epochs(usable, whole=costs.retrain_share * costs.backbone)
+    """Epochs of the final training that the untouched backbone could get in so many seconds, with nothing beside it.
+
+    Of an ensemble, all members are untouched backbones.
+    """
+    return most_epochs(usable, whole=costs.retrain_share * costs.members * costs.backbone)
 
 
 def most_epochs(

@@ -152,17 +152,19 @@ class Schedule:
     retrain_epochs: int
     """Epochs of the final training."""
     width: int | None = None
-    """Channels of the backbone's first stage, where a budget chose them."""
+    """Channels of the backbone's first stage, where a budget or limits of the outcome chose them."""
     backbone_epochs: int | None = None
     """Epochs of the untouched backbone in the race, where a budget gives it as much time as its rivals, or where it has
     none; None is `tune_epochs`, or no trial at all where nothing is searched."""
+    backbone_width: int | None = None
+    """Channels of the first stage of the untouched backbone, where a budget lets it be wider than `width`."""
 
     def __post_init__(self) -> None:
         require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
         require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
         for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
             require_count(name, getattr(self, name))
-        for name in ("width", "backbone_epochs"):
+        for name in ("width", "backbone_epochs", "backbone_width"):
             if (value := getattr(self, name)) is not None:
                 require_count(name, value)
 
@@ -213,6 +215,12 @@ class FitConfig:
     """Wall time the whole run may take; None leaves the epochs to `schedule` or to the size of the data."""
     schedule: Schedule | None = None
     """Epochs and trials, where they are given rather than worked out."""
+    ensemble: int = 1
+    """Networks of the outcome, whose answers are averaged."""
+    max_parameters: int | None = None
+    """Most weights of the outcome; None is no limit."""
+    max_latency_seconds: float | None = None
+    """Longest that the outcome may take for an answer to a single sample; None is no limit."""
     memory_bytes: int | None = None
     """Most memory that a training step may take; None is what is free."""
     device: str = "cpu"
@@ -225,11 +233,13 @@ class FitConfig:
             self.batch_size >= 2,
             f"batch_size must be at least 2, for batch normalisation; got {self.batch_size}",
         )
-        require_count("batch_size", self.batch_size)
+        for name in ("batch_size", "ensemble"):
+            require_count(name, getattr(self, name))
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
         check_protocol(self.protocol)
         require(self.loss_scale > 0, f"loss_scale must be positive, got {self.loss_scale}")
-        for name in ("width", "search_width", "threads"):
+        require_positive_or_none("max_latency_seconds", self.max_latency_seconds)
+        for name in ("width", "search_width", "max_parameters", "threads"):
             if (value := getattr(self, name)) is not None:
                 require_count(name, value)
         require(

@@ -182,9 +182,15 @@ def discretise(supernet: nn.Module) -> Architecture:
     return Architecture({name: layer.choice() for name, layer in layers.items()})
 
 
-def random_architecture(layers: Mapping[str, Searchable], seed: int) -> Architecture:
-    """An architecture whose choices are drawn from each layer's candidates; the same seed gives the same one."""
-    rng = generator(seed, "random architecture")
+def random_architecture(layers: Mapping[str, Searchable], seed: int, draw: int = 0) -> Architecture:
+    """An architecture whose choices are drawn from each layer's candidates; the same seed and draw give the same one.
+
+    Args:
+        layers: by name.
+        seed: of the run.
+        draw: how many others were drawn with this seed before.
+    """
+    rng = generator(seed, "random architecture", *((draw,) if draw else ()))
     return Architecture(
         {
             name: layer.candidates[int(torch.randint(len(layer.candidates), (), generator=rng))]

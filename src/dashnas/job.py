@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,7 @@ from torch import nn
 from dashnas.backbones import keep_positions
 from dashnas.budget import (
     RESERVE,
+    WIDER_EPOCHS,
     EpochCosts,
     Planner,
     most_epochs,
@@ -26,11 +27,13 @@ from dashnas.budget import (
     with_cheapest_search,
 )
 from dashnas.config import FitConfig, Schedule, Tuner
-from dashnas.convert import Conversion, Searchable, mixtures, random_architecture
+from dashnas.convert import Conversion, Searchable, discretise, mixtures, random_architecture
 from dashnas.data.prepare import PreparedData, prepare
+from dashnas.ensemble import Ensemble
 from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError, is_out_of_memory
-from dashnas.evaluate import confidence_of, predict_part, refuse_undefined, right_answers
+from dashnas.evaluate import confidence_of, predict_part, refuse_undefined, right_answers, validate
 from dashnas.heap import keep_freed_memory
+from dashnas.limits import Cost, Limits, choices_of, likeliest_within
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import count_step, describe_bytes, fitting_micro_batch, free_bytes, measure_step
 from dashnas.metrics import Metric, is_evidence
@@ -48,10 +51,18 @@ from dashnas.search import make_supernet, plan_layers, search, search_phase
 from dashnas.seeding import derive_seed, isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.training import DivergedError, Phase, Session, steps_per_epoch
-from dashnas.tune import Tuning, grid, load_tuned_weights, micro_batch_name
+from dashnas.tune import Trial, Tuning, grid, load_tuned_weights, micro_batch_name
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
+
+
+FEWEST_CHANNELS = 4
+"""Smallest width that limits of the outcome may lead to, where none was asked for."""
+
+
+MOST_DRAWS = 20
+"""Of random architectures, to find one within the limits of the outcome."""
 
 
 HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs need less"
@@ -147,18 +158,29 @@ class Job:
             weights=class_weights(config.class_weights, data.train),
             scale=config.loss_scale,
         )
-        self.topology = Topology(backbone=config.backbone, width=config.width, official=config.official)
-        self._needs: dict[int | None, dict[str, Need]] = {}
-        """Memory of each network, by width of the backbone."""
+        self._topology = Topology(backbone=config.backbone, width=config.width, official=config.official)
+        self._backbone_width: int | None = None
+        """Of the untouched backbone, where it is wider than the other networks."""
+        self.limits = Limits(config.max_parameters, config.max_latency_seconds).shared(config.ensemble)
+        planned = None if config.schedule is None else config.schedule.width
+        self._may_narrow = options.width is None and planned is None
+        self._needs: dict[tuple[int | None, int | None], dict[str, Need]] = {}
+        """Memory of each network, by width of the searched network and of a wider untouched one."""
 
-    def network(self, architecture: Architecture | None, dropout: float = 0.0) -> nn.Module:
-        """A fresh network, always with the same weights; None is the untouched backbone."""
-        with self._seeded("weights"):
-            return self.topology.build(self.data.spec, architecture, dropout=dropout)
+    def network(self, architecture: Architecture | None, dropout: float = 0.0, copy: int = 0) -> nn.Module:
+        """A fresh network, always with the same weights, other ones for each copy; None is the untouched backbone."""
+        with self._seeded("weights", *_of_copy(copy)):
+            return self.topology(architecture).build(self.data.spec, architecture, dropout=dropout)
+
+    def topology(self, architecture: Architecture | None) -> Topology:
+        """What a network has of the backbone; None is the untouched one, which may be wider."""
+        if architecture is None and self._backbone_width is not None:
+            return replace(self._topology, width=self._backbone_width)
+        return self._topology
 
     def supernet(self) -> tuple[nn.Module, Conversion]:
         """A fresh supernet, always with the same weights, and what became of each convolution."""
-        topology = replace(self.topology, width=self.config.search_width or self.config.width)
+        topology = replace(self._topology, width=self.config.search_width or self.config.width)
         sample = torch.zeros(2, self.data.spec.channels, *self.data.spec.spatial_shape)
         assert self.config.space is not None
         with self._seeded("supernet"):
@@ -175,7 +197,7 @@ class Job:
             NotEnoughMemoryError: a step of one of them does not fit, however few samples are computed at once.
         """
         phases = self._sample_phases()
-        needs = self._needs[self.config.width] = self._weigh_all(phases, measure)
+        needs = self._needs[self.config.width, self._backbone_width] = self._weigh_all(phases, measure)
         return Calibration(self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()}), needs)
 
     def _epoch_costs(self, phases: Mapping[str, Phase], micro_batches: Mapping[str, int]) -> EpochCosts:
@@ -194,6 +216,8 @@ class Job:
             backbone=seconds.get("backbone", 0.0) * batches,
             retrain_share=len(self.data.development) / len(self.data.train),
             beside=seconds.get("backbone", 0.0) * batches if self.beside else 0.0,
+            members=self.config.ensemble,
+            wider_backbone=self._backbone_width is not None,
         )
 
     def settle_micro_batches(self) -> None:
@@ -205,7 +229,7 @@ class Job:
         self.session.run.remember(MICRO_BATCHES, self._micro_batches)
 
     def _micro_batches(self) -> dict[str, int]:
-        needs = self._needs.get(self.config.width)
+        needs = self._needs.get((self.config.width, self._backbone_width))
         if needs is None:
             needs = self._weigh_all(self._sample_phases(), measure=False)
         needs = {name: need for name, need in needs.items() if name in self.networks}
@@ -259,7 +283,7 @@ class Job:
         with torch.device("meta"):
             if "search" in self.networks:
                 networks["search"], conversion = self.supernet()
-                largest = _largest(conversion)
+                largest = _extreme(conversion, max)
             for name, architecture in (("derived", largest), ("backbone", None)):
                 if name in self.networks:
                     networks[name] = self.network(architecture)
@@ -281,7 +305,7 @@ class Job:
         largest = self.given_architecture
         if "search" in self.networks:
             supernet, conversion = self.supernet()
-            largest = _largest(conversion)
+            largest = _extreme(conversion, max)
             saved = self.session.run.read("plan.json", default=None)
             self._use_plan(supernet, self._plan(supernet, conversion) if saved is None else saved)
             phases["search"] = search_phase(
@@ -312,7 +336,8 @@ class Job:
         """
         deadline = self.started + budget_seconds
         best: Schedule | None = None
-        widths = (self.config.width,) if self.config.width is not None else WIDTHS
+        costs: EpochCosts | None = None
+        widths = self.widths()
         races = "search" in self.networks and self.config.tune.race
         if races and not self.config.search.separable:
             alone = self._schedule_without_search(deadline, widths[0], plan)
@@ -332,11 +357,43 @@ class Job:
                 best = best or replace(schedule, width=width)
                 break
             if best is None or enough:
-                best = replace(schedule, width=width)
+                best, costs = replace(schedule, width=width), calibration.costs
             if not enough:
                 break  # a larger width gets fewer still; timing it would only cost time
         assert best is not None
+        if races and costs is not None and best.search_epochs:
+            wider = [width for width in widths if width is not None and width > (best.width or 0)]
+            return self._with_wider_backbone(best, costs, wider, deadline, plan)
         return best
+
+    def _with_wider_backbone(
+        self, schedule: Schedule, costs: EpochCosts, widths: Sequence[int], deadline: float, plan: Planner
+    ) -> Schedule:
+        """The schedule with the widest untouched backbone that would get enough epochs, alone, in the whole budget.
+
+        What is searched and raced takes time off a network, and so has to be narrower.
+        """
+        chosen = schedule
+        for width in widths:
+            self.use_width(schedule.width, backbone_width=width)
+            try:
+                self._refuse_too_large()
+                phases = self._sample_trainings(None, names=("backbone",))
+                needs = self._weigh_all(phases, measure=False)
+            except NotEnoughMemoryError:
+                break
+            wide = self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()})
+            seconds = (deadline - time.monotonic()) * (1 - RESERVE)
+            if most_epochs(seconds, whole=wide.retrain_share * wide.backbone) < WIDER_EPOCHS:
+                break
+            both = replace(costs, backbone=wide.backbone, beside=wide.beside, wider_backbone=True)
+            planned, _ = self._plan_within(deadline - time.monotonic(), both, plan)
+            if not planned.search_epochs:
+                break
+            chosen = replace(planned, width=schedule.width, backbone_width=width)
+            weighed = self._needs[schedule.width, None]
+            self._needs[schedule.width, width] = weighed | needs
+        return chosen
 
     def _schedule_without_search(self, deadline: float, width: int | None, plan: Planner) -> Schedule | None:
         """The schedule of the untouched backbone alone, where not even the cheapest search would fit; else None.
@@ -346,7 +403,7 @@ class Job:
         self.use_width(width)
         self._refuse_too_large()
         phases = self._sample_trainings(None, names=("backbone",))
-        needs = self._needs[width] = self._weigh_all(phases, measure=False)
+        needs = self._needs[width, None] = self._weigh_all(phases, measure=False)
         costs = self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()})
         costs = with_cheapest_search(costs, self.config.search.subsample)
         schedule, _ = self._plan_within(deadline - time.monotonic(), costs, plan)
@@ -373,29 +430,34 @@ class Job:
         costs = self._epoch_costs(phases, micro_batches)
         left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
         rest, _ = self._plan_within(left, costs, partial(plan, untouched_raced=untouched_raced))
-        rest = replace(rest, search_epochs=schedule.search_epochs, width=schedule.width)
+        rest = replace(
+            rest,
+            search_epochs=schedule.search_epochs,
+            width=schedule.width,
+            backbone_width=schedule.backbone_width,
+        )
         if not untouched_raced:
             return rest
         most = rival_epochs(schedule.epochs_of("backbone"), costs)
         return replace(rest, tune_epochs=min(rest.tune_epochs, most), backbone_epochs=schedule.backbone_epochs)
 
     def schedule_after_race(
-        self, schedule: Schedule, winner: str, epochs: Mapping[str, float], spent: float, *, touched: bool
+        self, schedule: Schedule, members: Sequence[str], epochs: Mapping[str, float], spent: float, *, touched: bool
     ) -> Schedule:
         """The schedule whose final training fills what is left of the budget.
 
         Args:
             schedule: that was raced with.
-            winner: name of the network that is trained in the end.
+            members: names of the networks that are trained in the end, the winner first.
             epochs: seconds that an epoch of each network took in the race.
             spent: seconds of search and race, which count in full, also where an earlier process has spent them.
             touched: whether the winner is not the untouched backbone, which is then trained beside it.
         """
         assert self.config.budget_seconds is not None
         left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
-        trained = [winner, "backbone"] if self.beside and touched else [winner]
+        trained = [*members, "backbone"] if self.beside and touched else members
         # A network that diverged in the race has no time of its own.
-        seconds = sum(epochs.get(name, epochs[winner]) for name in trained) / self.config.tune.subsample
+        seconds = sum(epochs.get(name, epochs[members[0]]) for name in trained) / self.config.tune.subsample
         whole = len(self.data.development) / len(self.data.train) * seconds
         return replace(schedule, retrain_epochs=max(most_epochs(left * (1 - RESERVE), whole=whole), 1))
 
@@ -404,15 +466,71 @@ class Job:
         steps = QUICK_STEPS if self.config.preset == "quick" else DEFAULT_STEPS
         usual = usual_schedule(steps, len(self.data.train))
         trials = len(grid(self.config.tune)) if self.config.tune.tuner is Tuner.GRID else usual.tune_trials
-        enough_epochs = usual.retrain_epochs // 2
-        schedule = plan(seconds, costs, trials=trials, tune=self.config.tune, enough_epochs=enough_epochs)
-        return schedule, schedule.retrain_epochs >= enough_epochs
+        schedule = plan(seconds, costs, trials=trials, tune=self.config.tune, enough_epochs=usual.retrain_epochs // 2)
+        return schedule, schedule.retrain_epochs >= usual.retrain_epochs
 
-    def use_width(self, width: int | None) -> None:
-        """Set the width of the backbone, in search and training."""
+    def widths(self) -> tuple[int | None, ...]:
+        """Widths to choose from, from the smallest to the largest: those at which the outcome can keep its limits.
+
+        Raises:
+            ConfigError: there are none, not even where the width is free.
+        """
+        widths: tuple[int | None, ...] = WIDTHS if self.config.width is None else (self.config.width,)
+        if not self.limits:
+            return widths
+        given = self.given_architecture
+        must_fit = {"given network" if given else "untouched backbone": given}
+        if "search" in self.networks:
+            with torch.device("meta"):
+                _, conversion = self.supernet()
+            must_fit["smallest network of the search space"] = _extreme(conversion, min)
+
+        def can_fit(width: int | None) -> bool:
+            return all(self.is_within_limits(architecture, width=width) for architecture in must_fit.values())
+
+        if fitting := tuple(width for width in widths if can_fit(width)):
+            return fitting
+        least = widths[0] or 0
+        while self._may_narrow and least // 2 >= FEWEST_CHANNELS:
+            least //= 2
+            if can_fit(least):
+                return (least,)
+        costs = "; ".join(
+            f"the {name} of width {least} has {self.cost(architecture, width=least).describe()}"
+            for name, architecture in must_fit.items()
+        )
+        raise ConfigError(
+            f"the outcome is to have at most {self.limits.describe()}, but {costs}; allow more, or give a smaller "
+            "--width"
+        )
+
+    def cost(
+        self, architecture: Architecture | None, *, cells: tuple[int, ...] | None = None, width: int | None = None
+    ) -> Cost:
+        """What a network costs.
+
+        Args:
+            architecture: None is the untouched backbone.
+            cells: of the grid whose positions its head keeps; None is the mean over all.
+            width: of the backbone; None is the run's.
+        """
+        topology = replace(self.topology(architecture), cells=cells)
+        if width is not None:
+            topology = replace(topology, width=width)
+        return self.limits.cost(topology, self.data.spec, architecture, self.session.device)
+
+    def is_within_limits(
+        self, architecture: Architecture | None, *, cells: tuple[int, ...] | None = None, width: int | None = None
+    ) -> bool:
+        """Whether a network may be the outcome; the arguments are those of `cost`."""
+        return not self.limits or self.limits.allow(self.cost(architecture, cells=cells, width=width))
+
+    def use_width(self, width: int | None, *, backbone_width: int | None = None) -> None:
+        """Set the width of all networks, where it is not None, and that of the untouched backbone where it is wider."""
+        self._backbone_width = backbone_width
         if width is not None:
             self.config = replace(self.config, width=width)
-            self.topology = replace(self.topology, width=width)
+            self._topology = replace(self._topology, width=width)
 
     def search(self, schedule: Schedule, name: str = "search", attempts: int = ATTEMPTS) -> tuple[Architecture, float]:
         """The searched architecture, or the given one; and the seconds it took."""
@@ -435,12 +553,25 @@ class Job:
                 supernet, self.data.train, self.loss, config,
                 epochs=schedule.search_epochs, batch_size=self.batch_size,
                 seed=derive_seed(self.config.seed, "search"), session=self.session, name=name,
+                choose=lambda supernet: self._choose(supernet, conversion),
             )  # fmt: skip
         except DivergedError as error:
             if attempts == 1:
                 raise
             self._warn(f"{error}; searching again with a tenth of the learning rates")
             return self.search(schedule, f"{name}-again", attempts - 1)
+
+    def _choose(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
+        """What a searched supernet says, as far as the limits allow."""
+        likeliest = discretise(supernet)
+        if self.is_within_limits(likeliest):
+            return likeliest
+        chosen = likeliest_within(choices_of(supernet, conversion), self.limits, self.is_within_limits)
+        self.session.reporter.message(
+            f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {self.limits.describe()}; "
+            f"the likeliest of those within the limits has {self.cost(chosen).describe()}"
+        )
+        return chosen
 
     def _plan(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
         return plan_layers(
@@ -469,6 +600,26 @@ class Job:
         predictions = predict_part(self._raced(network, architecture, recipe), validation, at_once, self.session.device)
         return is_evidence(confidence_of(self.metric, right_answers(validation), predictions, validation))
 
+    def helps(
+        self, other: str, winner: str, entrants: Mapping[str, Architecture | None], recipes: Mapping[str, Recipe]
+    ) -> bool:
+        """Whether two networks together, as the race left them, are better on the validation part than the winner.
+
+        Args:
+            other: name of a network that lost the race.
+            winner: of the one that won it.
+            entrants: architectures by name.
+            recipes: of their best trials, by name.
+        """
+        names = (winner, other)
+        networks = [self._raced(name, entrants[name], recipes[name]) for name in names]
+        at_once = min(shared_micro_batch(self.session.run, micro_batch_name(name), self.batch_size) for name in names)
+        alone, together = (
+            validate(network, self.data.validation, self.metric, batch_size=at_once, device=self.session.device)
+            for network in (networks[0], Ensemble(networks, self.data.spec.target_kind))
+        )
+        return together > alone if self.metric.higher_is_better else together < alone
+
     def _raced(self, network: str, architecture: Architecture | None, recipe: Recipe) -> nn.Module:
         """A network as the race left it."""
         trained = self.network(architecture, recipe.dropout)
@@ -486,7 +637,9 @@ class Job:
         if random_races(schedule.tune_trials):
             with torch.device("meta"):  # only what could be chosen is asked for
                 _, conversion = self.supernet()
-            entrants["random"] = random_architecture(conversion.searchable, self.config.seed)
+            draws = (random_architecture(conversion.searchable, self.config.seed, draw) for draw in range(MOST_DRAWS))
+            if (drawn := next(filter(self.is_within_limits, draws), None)) is not None:
+                entrants["random"] = drawn
         return entrants
 
     def tuning(self, entrants: Mapping[str, Architecture | None], schedule: Schedule) -> Tuning:
@@ -496,8 +649,22 @@ class Job:
             tuple(entrants), self.data.train, self.data.validation, self.loss, self.metric,
             self.config.tune, self.config.retrain,
             schedule=schedule, recipe=self.config.recipe, batch_size=self.batch_size,
-            seed=derive_seed(self.config.seed, "tune"),
+            seed=derive_seed(self.config.seed, "tune"), has_time=self._has_time_for_recipe,
         )  # fmt: skip
+
+    def _has_time_for_recipe(self, trials: list[Trial]) -> bool:
+        """Whether the final training will be no shorter than the race if yet another recipe is tried.
+
+        By what trials and search have taken, not by the clock: a run that was stopped has to decide as before.
+        """
+        if self.config.budget_seconds is None:
+            return True
+        with damage_named(self.session.run.folder / "search.json"):
+            searched = float(self.session.run.read("search.json", default={"seconds": 0.0})["seconds"])
+        spent = searched + sum(trial.seconds for trial in trials)
+        one = max(trial.seconds for trial in trials)
+        final = len(self.data.development) / len(self.data.train) * (2 if self.beside else 1) * one
+        return spent + one + final <= (1 - RESERVE) * self.config.budget_seconds
 
     def retrain(
         self,
@@ -509,6 +676,7 @@ class Job:
         *,
         tuned: str | None = None,
         cells: tuple[int, ...] | None = None,
+        copy: int = 0,
     ) -> Retrained:
         """Train a network on all that is not for the test; where that diverges, a fresh one with a tenth of the rate.
 
@@ -520,12 +688,13 @@ class Job:
             attempts: how often it may diverge.
             tuned: name of the network in the race from whose weights this one goes on; None is a fresh one.
             cells: of the grid whose positions its head keeps; None is the mean over all.
+            copy: how many of the same network there are before it; each has weights and batches of its own.
 
         Raises:
             DivergedError: it diverged at every attempt.
             RunError: the weights of the race are gone.
         """
-        network = self.network(architecture, recipe.dropout)
+        network = self.network(architecture, recipe.dropout, copy)
         if tuned is not None:
             load_tuned_weights(self.session.run, tuned, network)
         if cells is not None:
@@ -534,7 +703,7 @@ class Job:
             seconds = retrain(
                 name, network, self.data.development, self.loss, recipe, self.config.retrain,
                 epochs=schedule.retrain_epochs, batch_size=self.batch_size,
-                seed=derive_seed(self.config.seed, "retrain"), session=self.session,
+                seed=derive_seed(self.config.seed, "retrain", *_of_copy(copy)), session=self.session,
                 network_name="backbone" if architecture is None else "derived",
             )  # fmt: skip
         except DivergedError as error:
@@ -542,7 +711,7 @@ class Job:
                 raise
             slower = replace(recipe, learning_rate=recipe.learning_rate / 10)
             self._warn(f"{error}; trying again with {slower.learning_rate:.3g}")
-            return self.retrain(f"{name}-again", architecture, slower, schedule, attempts - 1, cells=cells)
+            return self.retrain(f"{name}-again", architecture, slower, schedule, attempts - 1, cells=cells, copy=copy)
         return Retrained(network, recipe, seconds)
 
     @property
@@ -551,9 +720,9 @@ class Job:
         return self.config.batch_size
 
     @contextmanager
-    def _seeded(self, purpose: str) -> Iterator[None]:
+    def _seeded(self, *purpose: str | int) -> Iterator[None]:
         with isolated_rng(torch.device("cpu")):
-            torch.manual_seed(derive_seed(self.config.seed, purpose))
+            torch.manual_seed(derive_seed(self.config.seed, *purpose))
             yield
 
     def _warn(self, text: str) -> None:
@@ -628,6 +797,8 @@ def open_job(
                 job.supernet()
         try:
             torch.set_num_threads(options.threads or threads_before)
+            if not (Path(out or scratch) / "run.json").exists():
+                job.widths()
             with keep_freed_memory(), Run(Path(out or scratch), settings) as run:
                 job.session = replace(session, run=run)
                 yield job
@@ -635,19 +806,24 @@ def open_job(
             torch.set_num_threads(threads_before)
 
 
-def _largest(conversion: Conversion) -> Architecture:
-    """The architecture that costs most to train."""
+def _of_copy(copy: int) -> tuple[int, ...]:
+    """What a seed's purpose has to tell of a copy; nothing of the first, so that it is the network of a run without."""
+    return (copy,) if copy else ()
 
-    def largest(layer: Searchable) -> Candidate:
+
+def _extreme(conversion: Conversion, pick: Callable[..., Candidate]) -> Architecture:
+    """The architecture that costs most to train, by `max`, or least, by `min`."""
+
+    def picked(layer: Searchable) -> Candidate:
         spatial_dims = len(layer.map_shape)
 
         def cost(candidate: Candidate) -> tuple[int, int]:
             taps = math.prod(per_axis(candidate.kernel_size, spatial_dims))
             return taps, sum(candidate.half_reach(spatial_dims))
 
-        return max(layer.candidates, key=cost)
+        return pick(layer.candidates, key=cost)
 
-    return Architecture({name: largest(layer) for name, layer in conversion.searchable.items()})
+    return Architecture({name: picked(layer) for name, layer in conversion.searchable.items()})
 
 
 def find_device(name: str) -> torch.device:

@@ -16,6 +16,7 @@ from dashnas.convert import derive
 from dashnas.data import read_inputs
 from dashnas.data.normalise import Normaliser
 from dashnas.data.spec import DataSpec, TargetKind
+from dashnas.ensemble import Ensemble
 from dashnas.errors import RunError
 from dashnas.evaluate import predict
 from dashnas.probe import read_cells
@@ -56,6 +57,15 @@ class Topology:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Member:
+    """Which network it is that answers in an ensemble, up to its weights."""
+
+    topology: Topology
+    architecture: Architecture | None
+    """None is the untouched backbone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainedModel:
     """A trained network with all that is needed to feed it and to read its answers."""
 
@@ -67,6 +77,8 @@ class TrainedModel:
     normaliser: Normaliser
     impute: bool = False
     """Whether inputs that are not finite are replaced, as they were in training."""
+    members: tuple[Member, ...] = ()
+    """Of an ensemble, the first with the topology and architecture above; empty for a single network."""
 
     def save(self, folder: Path | str) -> None:
         """Write `model.safetensors` and `config.json`."""
@@ -87,6 +99,14 @@ class TrainedModel:
                 "data": self.spec.to_json(),
                 "normaliser": self.normaliser.to_json(),
                 "impute": self.impute,
+                "members": [
+                    {
+                        "width": member.topology.width,
+                        "cells": member.topology.cells,
+                        "architecture": None if member.architecture is None else member.architecture.to_json(),
+                    }
+                    for member in self.members
+                ],
             },
         )
 
@@ -102,19 +122,24 @@ class TrainedModel:
         with damage_named(folder / "config.json"):
             if content["format"] > FORMAT:
                 raise RunError(f"{folder} was saved by a later dashnas ({content['dashnas']}); upgrade to read it")
-            chosen = content["architecture"]
-            architecture = None if chosen is None else Architecture.from_json(chosen)
             spec = DataSpec.from_json(content["data"])
-            topology = Topology(
-                backbone=content["backbone"],
-                width=content["width"],
-                official=content["official"],
-                cells=read_cells(content["cells"], spec),
+            first, *members = (
+                Member(
+                    topology=Topology(
+                        backbone=content["backbone"],
+                        width=one["width"],
+                        official=content["official"],
+                        cells=read_cells(one["cells"], spec),
+                    ),
+                    architecture=None if one["architecture"] is None else Architecture.from_json(one["architecture"]),
+                )
+                for one in (content, *content.get("members", ()))
             )
             normaliser = Normaliser.from_json(content["normaliser"])
             impute = bool(content["impute"])
         with isolated_rng(torch.device("cpu")):  # fresh weights are drawn, to be replaced at once
-            network = topology.build(spec, architecture)
+            networks = [member.topology.build(spec, member.architecture) for member in members or [first]]
+        network = Ensemble(networks, spec.target_kind) if members else networks[0]
         path = folder / "model.safetensors"
         try:
             network.load_state_dict(load_file(path))
@@ -128,11 +153,12 @@ class TrainedModel:
         network.eval()
         return cls(
             network=network,
-            topology=topology,
-            architecture=architecture,
+            topology=first.topology,
+            architecture=first.architecture,
             spec=spec,
             normaliser=normaliser,
             impute=impute,
+            members=tuple(members),
         )
 
     def predict(

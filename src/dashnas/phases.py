@@ -37,10 +37,11 @@ class Searched(NamedTuple):
 class Tuned(NamedTuple):
     """What race and tuning came to: which network is trained in the end, and how."""
 
-    network: str
-    """`derived`, `backbone` or `random`."""
-    architecture: Architecture | None
-    """Of that network; None is the untouched backbone."""
+    members: tuple[str, ...]
+    """Of the outcome: `derived`, `backbone` or `random`, the winner first. Of an ensemble, further ones, where the same
+    name is a copy with other weights."""
+    entrants: Mapping[str, Architecture | None]
+    """Architectures by these names, also of networks that lost; None is the untouched backbone."""
     recipe: Recipe
     schedule: Schedule
     """Of the final training."""
@@ -59,13 +60,23 @@ class Tuned(NamedTuple):
     """Whether the final training goes on from the weights of the trials."""
 
     @property
+    def network(self) -> str:
+        """Name of the winner."""
+        return self.members[0]
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """Of the winner; None is the untouched backbone."""
+        return self.entrants[self.network]
+
+    @property
     def cells(self) -> tuple[int, ...] | None:
         """Of the grid whose positions the head keeps from now on; None leaves it as it is."""
         return self.head.cells if self.head is not None and self.head.pays else None
 
     @property
     def is_untouched(self) -> bool:
-        """Whether the untouched backbone is trained in the end."""
+        """Whether it is the untouched backbone that won, and its head stays too."""
         return self.architecture is None and self.cells is None
 
     @property
@@ -85,9 +96,10 @@ class Tuned(NamedTuple):
 
 
 def decide_schedule(job: Job) -> Schedule:
-    """The schedule that was given, or else the one that fits the budget after a few timed steps."""
+    """The schedule that was given, or else the one that fits the budget after a few timed steps; and the width."""
     if job.config.schedule is not None:
-        return job.config.schedule
+        width = job.widths()[-1]
+        return job.config.schedule if width == job.config.width else replace(job.config.schedule, width=width)
     assert job.config.budget_seconds is not None
     return job.schedule_within(job.config.budget_seconds)
 
@@ -97,11 +109,13 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
     content = job.session.run.remember("schedule.json", lambda: asdict(decide(job)))
     with damage_named(job.session.run.folder / "schedule.json"):
         schedule = Schedule(**content)
-    job.use_width(schedule.width)
+    job.use_width(schedule.width, backbone_width=schedule.backbone_width)
     if schedule.search_epochs == 0 and job.given_architecture is None:
         job.leave_out_search()
     job.settle_micro_batches()
     width = "" if schedule.width is None else f"width {schedule.width}; "
+    if schedule.backbone_width is not None:
+        width = f"width {schedule.width}, untouched {schedule.backbone_width}; "
     job.session.reporter.message(
         f"schedule: {width}search {schedule.search_epochs} epochs; {_describe_training(schedule)}"
     )
@@ -196,7 +210,8 @@ def tune(job: Job, found: Searched) -> Tuned:
     """Find the network and the recipe for the final training. Under a budget, a race decides how long that is."""
     run, schedule = job.session.run, found.schedule
     if found.architecture is None and schedule.backbone_epochs is None:  # no time for it
-        return Tuned("backbone", None, job.config.recipe, schedule, [], {})
+        members = ("backbone",) * job.config.ensemble
+        return Tuned(members, {"backbone": None}, job.config.recipe, schedule, [], {})
     entrants = job.entrants(found.architecture, schedule)
     tuning = job.tuning(entrants, schedule)
     trials = tuning.run(_read_trials(job, entrants), job.session, partial(_save_trials, run))
@@ -206,6 +221,9 @@ def tune(job: Job, found: Searched) -> Tuned:
         schedule = Schedule(**winner["schedule"])
         if (winner["network"], Recipe(**winner["recipe"])) != (best.network, best.recipe):
             raise ValueError("it names another network or recipe than tune.json has as the best")
+        members = (best.network, *winner.get("others", ()))
+        if len(members) != job.config.ensemble or not set(members) <= set(entrants):
+            raise ValueError(f"its networks are {members}")
         head = None if winner["head"] is None else HeadProbe.from_json(winner["head"], job.data.spec)
     raced = trials[: len(entrants)] if len(entrants) > 1 else [best]
     scores = {trial.network: trial.score for trial in raced}
@@ -214,8 +232,8 @@ def tune(job: Job, found: Searched) -> Tuned:
         job.session.reporter.message(_describe_race(best.network, raced, job.metric.name))
     job.session.reporter.message(f"recipe: {best.recipe.describe()}")
     tuned = Tuned(
-        network=best.network,
-        architecture=entrants[best.network],
+        members=members,
+        entrants=entrants,
         recipe=best.recipe,
         schedule=schedule,
         trials=trials,
@@ -236,7 +254,12 @@ def _decide(
     """What is trained in the end, and how long: the content of `winner.json`."""
     run, schedule = job.session.run, found.schedule
     race = job.config.tune.race
-    head = job.probe(best.network, entrants[best.network], best.recipe) if race else None
+    architecture = entrants[best.network]
+    head = job.probe(best.network, architecture, best.recipe) if race else None
+    if head is not None and head.pays and not job.is_within_limits(architecture, cells=head.cells):
+        job.session.reporter.message(f"a head with positions would exceed {job.limits.describe()}")
+        head = None
+    others = _others(job, trials, best, entrants)
     if job.config.schedule is None and race:
         if begun := [name for name in ("retrain", "backbone") if run.load_checkpoint(name) is not None]:
             files = " and ".join(f"checkpoints/{name}.pt" for name in begun)
@@ -246,15 +269,32 @@ def _decide(
             )
         spent = found.seconds + sum(trial.seconds for trial in trials)
         epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
-        touched = entrants[best.network] is not None or (head is not None and head.pays)
-        schedule = job.schedule_after_race(schedule, best.network, epochs, spent, touched=touched)
+        touched = architecture is not None or (head is not None and head.pays)
+        schedule = job.schedule_after_race(schedule, (best.network, *others), epochs, spent, touched=touched)
         run.write("schedule.json", asdict(schedule))
     return {
         "network": best.network,
+        "others": others,
         "recipe": asdict(best.recipe),
         "schedule": asdict(schedule),
         "head": None if head is None else asdict(head),
     }
+
+
+def _others(job: Job, trials: list[Trial], best: Trial, entrants: Mapping[str, Architecture | None]) -> list[str]:
+    """Members of an ensemble beside the winner: its rivals in the race that help, the best first; then copies of it."""
+    num_others = job.config.ensemble - 1
+    if not num_others:
+        return []
+    raced = {trial.network: trial for trial in reversed(trials[: len(entrants)]) if trial.state == "complete"}
+    recipes = {name: trial.recipe for name, trial in raced.items()} | {best.network: best.recipe}
+    losers = sorted(
+        (trial for name, trial in raced.items() if name != best.network and trial.score is not None),
+        key=lambda trial: trial.score,  # type: ignore[arg-type, return-value]
+        reverse=job.metric.higher_is_better,
+    )
+    helpful = [loser.network for loser in losers if job.helps(loser.network, best.network, entrants, recipes)]
+    return [*helpful, *[best.network] * num_others][:num_others]
 
 
 def _describe_race(winner: str, raced: list[Trial], metric: str) -> str:

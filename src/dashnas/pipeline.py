@@ -1,7 +1,7 @@
 """The main job: from arrays to a searched, tuned, trained and saved network, with the untouched backbone beside it."""
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from dashnas.job import Job, Need, workspace
 from dashnas.metrics import UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
 from dashnas.model import TrainedModel, load_result, num_parameters
+from dashnas.outcome import train_outcome
 from dashnas.phases import UNBEATABLE, decide_schedule, searched, settled_schedule, tune
 from dashnas.presets import Options
 from dashnas.progress import Reporter
@@ -125,13 +126,14 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
     """
     with workspace(source, options or Options(), None, reporter) as job:
         schedule = decide_schedule(job)
-        job.use_width(schedule.width)
+        job.use_width(schedule.width, backbone_width=schedule.backbone_width)
         derived = schedule.search_epochs > 0 or job.given_architecture is not None
         if not derived:
             job.leave_out_search()
         calibration = job.calibrate(measure=True)
         costs = calibration.costs
         _, conversion = job.supernet()
+        epoch_share, others = schedule.retrain_epochs * costs.retrain_share, costs.members - 1
         return DryRun(
             settings=job.config.to_json(),
             schedule=schedule,
@@ -140,8 +142,8 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
             seconds={
                 "search": schedule.search_epochs * costs.search,
                 "tune": seconds_of_tuning(schedule, costs, job.config.tune),
-                "retrain": schedule.retrain_epochs * costs.retrain_share * costs.derived if derived else 0.0,
-                "backbone": schedule.retrain_epochs * costs.retrain_share * costs.backbone,
+                "retrain": epoch_share * (costs.members * costs.derived if derived else others * costs.backbone),
+                "backbone": epoch_share * costs.backbone,
             },
             needs=calibration.needs,
         )
@@ -161,26 +163,19 @@ def _run_phases(job: Job) -> None:
         scores["backbone"]["validation"] = tuned.best_score if won else tuned.scores["backbone"]
     seconds = {"search": found.seconds, "tune": tuned.seconds, "retrain": 0.0}
     architecture = tuned.architecture
-    if not tuned.is_untouched:
-        if "backbone" not in tuned.scores:
-            tuned_alike, tune_seconds = job.tuning({"derived": architecture}, schedule).score_network(
-                "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
-            )
-            scores["backbone"]["validation"], seconds["tune"] = tuned_alike, tuned.seconds + tune_seconds
-        outcome = job.retrain(
-            "retrain", architecture, recipe, schedule, tuned=tuned.weights_of(tuned.network), cells=tuned.cells
+    if not tuned.is_untouched and "backbone" not in tuned.scores:
+        tuned_alike, tune_seconds = job.tuning({"derived": architecture}, schedule).score_network(
+            "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
         )
-        seconds["retrain"] = outcome.seconds
-    backbone = job.retrain("backbone", None, recipe, schedule, tuned=tuned.weights_of("backbone"))
+        scores["backbone"]["validation"], seconds["tune"] = tuned_alike, tuned.seconds + tune_seconds
+    outcome = train_outcome(job, tuned, "backbone" if tuned.is_untouched else "retrain")
+    backbone = outcome.first
+    if not tuned.is_untouched:
+        backbone = job.retrain("backbone", None, recipe, schedule, tuned=tuned.weights_of("backbone"))
     seconds["backbone"] = backbone.seconds
-    if tuned.is_untouched:
-        outcome = backbone
-    networks = {"outcome": outcome.network, "backbone": backbone.network}
-    model = TrainedModel(
-        network=outcome.network, topology=replace(job.topology, cells=tuned.cells), architecture=architecture,
-        spec=job.data.spec, normaliser=job.data.normaliser, impute=job.config.data.impute,
-    )  # fmt: skip
-    model.save(run.folder)
+    seconds["retrain"] = outcome.seconds - (backbone.seconds if tuned.is_untouched else 0.0)
+    networks = {"outcome": outcome.model.network, "backbone": backbone.network}
+    outcome.model.save(run.folder)
     with damage_named(run.folder / MICRO_BATCHES):
         micro_batches = {name: int(samples) for name, samples in run.read(MICRO_BATCHES, default={}).items()}
     if job.data.test is not None:
@@ -196,7 +191,8 @@ def _run_phases(job: Job) -> None:
                 scores[name]["test"] = score.to_json()
 
     costs = {"backbone": _inference_cost(job, backbone.network)}
-    costs["outcome"] = costs["backbone"] if tuned.is_untouched else _inference_cost(job, outcome.network)
+    is_same = networks["outcome"] is networks["backbone"]
+    costs["outcome"] = costs["backbone"] if is_same else _inference_cost(job, networks["outcome"])
     run.write(
         "result.json",
         {
@@ -209,18 +205,24 @@ def _run_phases(job: Job) -> None:
             "architecture": None if architecture is None else architecture.to_json(),
             "no_search": found.no_search,
             "network": tuned.network,
+            "members": list(tuned.members),
             "race": tuned.scores if tuned.is_race else None,
             "race_confidence": tuned.confidence if tuned.is_race else None,
             "head": None if tuned.head is None else asdict(tuned.head) | {"kept": tuned.cells is not None},
             "backbone": {
                 "name": job.config.backbone,
-                "width": job.config.width,
+                "width": outcome.model.topology.width,
+                "untouched_width": job.topology(None).width,
                 "official": job.config.official,
             },
-            "recipe": asdict(outcome.recipe),
+            "recipe": asdict(outcome.first.recipe),
             "backbone_recipe": asdict(backbone.recipe),
             "schedule": asdict(schedule),
             "micro_batch": micro_batches,
+            "limits": {
+                "parameters": job.config.max_parameters,
+                "latency_seconds": job.config.max_latency_seconds,
+            },
             "parameters": num_parameters(networks["outcome"]),
             "backbone_parameters": num_parameters(networks["backbone"]),
             "inference": costs["outcome"],

@@ -107,6 +107,14 @@ class Options:
     race: bool | None = None
     """Whether the untouched backbone, or a random architecture, may win over what was searched; None is as the preset
     has it."""
+    ensemble: int = 1
+    """Networks of the outcome, whose answers are averaged: the winner of the race, those of its rivals that help, and
+    copies of the winner that were trained from other weights."""
+    max_parameters: int | None = None
+    """Most weights of the outcome. The search's choice, and the width where it is left open, keep to it."""
+    max_latency_seconds: float | None = None
+    """Longest that the outcome may take for an answer to a single sample, on the device and with the threads of the
+    run; as `max_parameters`."""
     memory_bytes: int | None = None
     """Most memory that a training step may take; where a batch needs more, it is computed in pieces. None is what is
     free."""
@@ -191,6 +199,9 @@ def resolve(
         retrain=replace(config.retrain, precision=options.precision or config.retrain.precision),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples, race),
+        ensemble=options.ensemble,
+        max_parameters=options.max_parameters,
+        max_latency_seconds=options.max_latency_seconds,
         memory_bytes=options.memory_bytes,
         device=options.device,
         # The number itself, since another one gives other rounding: a run is resumed with the threads it began with.

@@ -65,6 +65,7 @@ def search(
     seed: int,
     session: Session,
     name: str = "search",
+    choose: Callable[[nn.Module], Architecture] = discretise,
 ) -> tuple[Architecture, float]:
     """Train a supernet and read off the chosen architecture.
 
@@ -78,6 +79,7 @@ def search(
         seed: of order and noise.
         session: where it runs.
         name: of the phase, in events and checkpoints.
+        choose: reads off the architecture in the end.
 
     Returns:
         The architecture, and the seconds that the search took, resumed parts included.
@@ -86,7 +88,7 @@ def search(
     """
     phase = search_phase(supernet, train_part, loss, config, epochs=epochs, batch_size=batch_size, seed=seed, name=name)
     progress = train(phase, session)
-    return discretise(supernet), progress.seconds
+    return choose(supernet), progress.seconds
 
 
 def search_phase(

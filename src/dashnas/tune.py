@@ -117,6 +117,8 @@ class Tuning:
         recipe: the first one tried.
         batch_size: samples of a step.
         seed: of recipes, order and dropout.
+        has_time: asked, with all trials so far, before each recipe beyond the first; has to give the same answer to the
+            same trials. None always has.
     """
 
     def __init__(
@@ -134,7 +136,9 @@ class Tuning:
         recipe: Recipe,
         batch_size: int,
         seed: int,
+        has_time: Callable[[list[Trial]], bool] | None = None,
     ) -> None:
+        self._has_time = has_time
         self._make_network = make_network
         self._networks = networks
         self._train_part = train_part
@@ -171,6 +175,8 @@ class Tuning:
             for name in self._networks:
                 session.run.forget_checkpoint(tuned_weights(name))
         while len(trials) < (most or self._num_trials) and not self._may_skip_rest(trials):
+            if self._has_time and len(trials) >= len(self._networks) and not self._has_time(trials):
+                break
             self._add(trials, session, save)
         if most is not None:
             return trials

@@ -46,6 +46,8 @@ def fit(
       dashnas fit mydata.npz --out runs/mine --budget 10m
       dashnas fit mydata.npz --epochs 40 --seed 1 --metric macro_f1
       dashnas fit images.npz --images --kernel-sizes 3,5,3x7 --dilations 1,3
+      dashnas fit mydata.npz --max-parameters 50k --max-latency 5ms
+      dashnas fit mydata.npz --ensemble 3
       dashnas fit mydata.npz --dry-run
       dashnas fit --task digits8 --out runs/digits8
     """

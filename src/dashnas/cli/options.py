@@ -94,6 +94,22 @@ def read_options(
         str | None, _option(_NETWORK, "resnet1d or tcn for signals, wrn or convnext for images.")
     ] = None,
     width: Annotated[int | None, _option(_NETWORK, "Channels of the backbone's first stage.")] = None,
+    ensemble: Annotated[
+        int,
+        _option(_NETWORK, "Average the answers of so many networks: the best of the race, and copies of the winner."),
+    ] = 1,
+    max_parameters: Annotated[
+        str | None,
+        _option(
+            _NETWORK, "Most weights of the outcome, such as 50k; the search and the width keep to it.", metavar="N"
+        ),
+    ] = None,
+    max_latency: Annotated[
+        str | None,
+        _option(
+            _NETWORK, "Longest that the outcome may take for one sample, on this machine, such as 5ms.", metavar="TIME"
+        ),
+    ] = None,
     kernel_sizes: Annotated[
         str | None,
         _option(_NETWORK, "To choose from, odd: 3,5,7; per axis: 3,5,3x7.", metavar="SIZES"),
@@ -172,6 +188,7 @@ def read_options(
     from dashnas.budget import parse_seconds
     from dashnas.cli.parsing import parse_choices, parse_class_weights, read_schedule
     from dashnas.data.config import DataConfig
+    from dashnas.limits import parse_latency, parse_number
     from dashnas.memory import parse_bytes
     from dashnas.presets import Options
 
@@ -189,6 +206,9 @@ def read_options(
         class_weights=parse_class_weights(class_weights),
         backbone=backbone,
         width=width,
+        ensemble=ensemble,
+        max_parameters=None if max_parameters is None else parse_number(max_parameters),
+        max_latency_seconds=None if max_latency is None else parse_latency(max_latency),
         kernel_sizes=parse_choices(kernel_sizes),
         dilations=parse_choices(dilations),
         per_axis=per_axis,

@@ -1,12 +1,14 @@
 """A finished run as tables: scores, architecture, and how it was made."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from dashnas.cli.print_out import plain_table
+from dashnas.limits import Limits
 from dashnas.metrics import ENOUGH_CONFIDENCE
 from dashnas.recipe import Recipe
 from dashnas.runs import damage_named
@@ -80,8 +82,9 @@ def scores_table(result: Mapping[str, Any]) -> Table:
         rows = {_title(result): result["scores"], **rows}
     for title, scores in rows.items():
         test = scores.get("test")
-        # That of a network whose head was changed since would be another network's.
-        own = "validation" in scores and not (scores is result["scores"] and _positions(result))
+        # Of a network whose head was changed since, or an ensemble, it would be another network's.
+        changed = _positions(result) or _num_members(result) > 1
+        own = "validation" in scores and not (scores is result["scores"] and changed)
         validation = number(scores["validation"]) if own else "-"
         if test is None:
             table.add_row(title, validation, "-", "-")
@@ -91,13 +94,24 @@ def scores_table(result: Mapping[str, Any]) -> Table:
 
 
 def _is_untouched(result: Mapping[str, Any]) -> bool:
-    """Whether the saved network is the untouched backbone."""
-    return not result["architecture"] and not _positions(result)
+    """Whether the saved network is the untouched backbone, alone."""
+    return not result["architecture"] and not _positions(result) and _num_members(result) == 1
+
+
+def _num_members(result: Mapping[str, Any]) -> int:
+    return len(result.get("members", [result["network"]]))
 
 
 def _title(result: Mapping[str, Any]) -> str:
-    """What the saved network is called where it is not the untouched backbone."""
+    """What the outcome is called where it is not the untouched backbone."""
+    if (members := _num_members(result)) > 1:
+        return f"ensemble of {members}"
     return RACERS[result["network"]] if result["architecture"] else "backbone with positions"
+
+
+def _member_titles(members: Sequence[str]) -> list[str]:
+    """Such as `2 searched networks`, in the order of the members."""
+    return [f"{number} {RACERS[name]}{'s' if number > 1 else ''}" for name, number in Counter(members).items()]
 
 
 def _positions(result: Mapping[str, Any]) -> str:
@@ -147,15 +161,22 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     width = "" if backbone["width"] is None else f", width {backbone['width']}"
-    table.add_row("backbone", f"{backbone['name']}{width}")
+    untouched = backbone.get("untouched_width", backbone["width"])
+    wider = "" if untouched == backbone["width"] else f", untouched {untouched}"
+    table.add_row("backbone", f"{backbone['name']}{width}{wider}")
     untouched = f"{result['backbone_parameters']:,} untouched"
     kind = {"derived": "searched", "random": "random", "backbone": "with positions"}[result["network"]]
+    if _num_members(result) > 1:
+        kind = "together"
+        table.add_row("ensemble", ", ".join(_member_titles(result["members"])))
     outcome = "" if _is_untouched(result) else f"{result['parameters']:,} {kind}, "
     table.add_row("parameters", outcome + untouched)
     if (untouched_cost := result.get("backbone_inference")) is not None:
         cost = result["inference"]
         outcome = "" if _is_untouched(result) or cost is None else f"{_inference(cost)} {kind}; "
         table.add_row("per sample", f"{outcome}{_inference(untouched_cost)} untouched")
+    if limits := Limits(**result.get("limits", {})):
+        table.add_row("limits", f"at most {limits.describe()}")
     if (head := result.get("head")) is not None:
         probed = f"linear probes {number(head['mean'])} by the mean, {number(head['grid'])} by position"
         kept = f"keeps {_positions(result)} positions" if head["kept"] else "mean over all positions"

@@ -56,6 +56,10 @@ def _progress_table(
     def row(title: str, phase: str, planned: int) -> None:
         table.add_row(title, str(done.get(phase, 0)), count(planned, "epoch"))
 
+    def members() -> None:
+        for number in range(1, settings.get("ensemble", 1)):
+            row(f"member {number + 1} of the ensemble", f"member-{number}", schedule.retrain_epochs)
+
     race = settings["tune"]["race"]
     if schedule.search_epochs:
         if race:
@@ -68,6 +72,7 @@ def _progress_table(
             row("trial", "tune-0", schedule.backbone_epochs)
         if not untouched and (run / "winner.json").exists():
             row("retrain", "retrain", schedule.retrain_epochs)
+        members()
         row("backbone", "backbone", schedule.retrain_epochs)
         return table
     # Each recipe, and each network beside the first one under the same recipe.
@@ -77,5 +82,6 @@ def _progress_table(
         row("backbone for validation", "tune-backbone", schedule.tune_epochs)
     if not untouched:
         row("retrain", "retrain", schedule.retrain_epochs)
+    members()
     row("backbone", "backbone", schedule.retrain_epochs)
     return table

@@ -10,6 +10,7 @@ from dashnas.job import open_job
 from dashnas.methods.dash import fitted
 from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
+from dashnas.outcome import outcome_of
 from dashnas.phases import settled_schedule
 from dashnas.precision import Precision
 from dashnas.presets import Options, stock_batch_size
@@ -31,7 +32,7 @@ class PlainBackbone:
         with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
             schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, training_alone))
             retrained = job.retrain("backbone", None, job.config.recipe, schedule)
-            return fitted(job, schedule, retrained, None, validation=None, report={})
+            return fitted(job, schedule, outcome_of(job, [retrained], [None]), validation=None, report={})
 
 
 def stock_options(task: MethodTask) -> Options:

@@ -19,6 +19,7 @@ from dashnas.methods.halving import make_rungs, successive_halving, total_epochs
 from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
+from dashnas.outcome import outcome_of
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
 from dashnas.recipe import Recipe
@@ -50,7 +51,9 @@ class TunedBackbone:
             best = trials.best()
             retrained = job.retrain("backbone", None, trials.recipe(best), schedule)
             report = {"trials": schedule.tune_trials, "halving": trials.scored, "best_trial": best}
-            return fitted(job, schedule, retrained, None, validation=trials.score(best), report=report)
+            return fitted(
+                job, schedule, outcome_of(job, [retrained], [None]), validation=trials.score(best), report=report
+            )
 
 
 def draw_recipe(seed: int, trial: int) -> Recipe:

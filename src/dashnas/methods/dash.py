@@ -7,14 +7,14 @@ from typing import Any
 
 from dashnas.backbones import BACKBONES
 from dashnas.config import Schedule
-from dashnas.job import NETWORKS, Job, Retrained, open_job
+from dashnas.job import NETWORKS, Job, open_job
 from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
-from dashnas.model import TrainedModel, num_parameters
+from dashnas.model import num_parameters
+from dashnas.outcome import Outcome, train_outcome
 from dashnas.phases import searched, settled_schedule, tune
 from dashnas.progress import Reporter
-from dashnas.space import Architecture
 
 
 @register_method("dash")
@@ -31,6 +31,8 @@ class Dash:
     dilations: tuple[int, ...] | None = None
     """As in `Options`."""
     race: bool | None = None
+    """As in `Options`."""
+    ensemble: int = 1
     """As in `Options`."""
 
     def misfit(self, task: MethodTask) -> str | None:
@@ -51,13 +53,11 @@ def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
     """All phases of a job but those of the untouched backbone; without a search where an architecture was given."""
     found = searched(job, schedule)
     tuned = tune(job, found)
-    weights = tuned.weights_of(tuned.network)
-    retrained = job.retrain(
-        "retrain", tuned.architecture, tuned.recipe, tuned.schedule, tuned=weights, cells=tuned.cells
-    )
+    outcome = train_outcome(job, tuned, "retrain")
     report = {
         "trials": len(tuned.trials),
         "network": tuned.network,
+        "members": list(tuned.members),
         "race": tuned.scores if tuned.is_race else None,
         "race_confidence": tuned.confidence if tuned.is_race else None,
         "head": None if tuned.head is None else asdict(tuned.head),
@@ -65,47 +65,30 @@ def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
         "search_seconds": found.seconds,
         "tune_seconds": tuned.seconds,
     }
-    return fitted(
-        job, tuned.schedule, retrained, tuned.architecture,
-        cells=tuned.cells, validation=tuned.best_score, report=report,
-    )  # fmt: skip
+    return fitted(job, tuned.schedule, outcome, validation=tuned.best_score, report=report)
 
 
 def fitted(
-    job: Job,
-    schedule: Schedule,
-    retrained: Retrained,
-    architecture: Architecture | None,
-    *,
-    cells: tuple[int, ...] | None = None,
-    validation: float | None,
-    report: dict[str, Any],
+    job: Job, schedule: Schedule, outcome: Outcome, *, validation: float | None, report: dict[str, Any]
 ) -> Fitted:
-    """A network after the final training as the outcome of a method; it is saved in the run's folder too."""
-    topology = replace(job.topology, cells=cells)
-    TrainedModel(
-        network=retrained.network,
-        topology=topology,
-        architecture=architecture,
-        spec=job.data.spec,
-        normaliser=job.data.normaliser,
-        impute=job.config.data.impute,
-    ).save(job.session.run.folder)
-    name = "backbone" if architecture is None else "derived"
+    """What comes out of the final training as the outcome of a method; it is saved in the run's folder too."""
+    model = outcome.model
+    model.save(job.session.run.folder)
+    name = "backbone" if model.architecture is None else "derived"
     at_once = shared_micro_batch(job.session.run, name, job.batch_size)
     return Fitted(
-        model=NetworkModel(retrained.network, at_once, job.session.device),
+        model=NetworkModel(model.network, at_once, job.session.device),
         validation=validation,
         epochs=schedule.retrain_epochs,
-        parameters=num_parameters(retrained.network),
-        architecture=architecture,
+        parameters=num_parameters(model.network),
+        architecture=model.architecture,
         report={
             "preset": job.config.preset,
             "precision": job.config.retrain.precision.value,
-            "backbone": asdict(topology),
+            "backbone": asdict(model.topology),
             "schedule": asdict(schedule),
-            "recipe": asdict(retrained.recipe),
-            "retrain_seconds": retrained.seconds,
+            "recipe": asdict(outcome.first.recipe),
+            "retrain_seconds": outcome.seconds,
             **report,
         },
     )

@@ -1,0 +1,290 @@
+"""Limits of the outcome: the likeliest architecture that keeps them, and what a run does to keep them."""
+
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from dashnas import fit
+from dashnas.convert import derive, discretise, mixtures
+from dashnas.data import TargetKind
+from dashnas.errors import ConfigError
+from dashnas.inference_cost import InferenceCost
+from dashnas.job import workspace
+from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number
+from dashnas.model import num_parameters
+from dashnas.phases import settled_schedule
+from dashnas.progress import Silent
+from dashnas.space import Architecture, Candidate
+from tiny import arrays, options
+
+SIZES = (3, 5, 7)
+
+
+def choices(*layers: dict[int, float]) -> dict[str, list[Choice]]:
+    """Of layers with kernel size to log-probability; a weight and ten operations per tap."""
+    return {
+        f"layer{number}": [Choice(Candidate(size), score, size, 10 * size) for size, score in layer.items()]
+        for number, layer in enumerate(layers)
+    }
+
+
+def weights(architecture: Architecture) -> int:
+    return sum(choice.kernel_size for choice in architecture.values())
+
+
+def likelihood(layers: dict[str, list[Choice]], architecture: Architecture) -> float:
+    return sum(
+        next(choice.log_probability for choice in layer if choice.candidate == architecture[name])
+        for name, layer in layers.items()
+    )
+
+
+def test_the_layer_gives_way_that_loses_least_likelihood_for_what_it_saves():
+    layers = choices({3: -1.0, 7: -0.5}, {3: -9.0, 7: -0.1})
+    chosen = likeliest_within(layers, Limits(parameters=10), lambda one: weights(one) <= 10)
+    assert chosen == Architecture({"layer0": Candidate(3), "layer1": Candidate(7)})
+
+
+def test_the_smallest_is_taken_where_none_fits():
+    layers = choices({3: -9.0, 7: -0.1}, {5: -9.0, 7: -0.1})
+    chosen = likeliest_within(layers, Limits(parameters=1), lambda one: False)
+    assert chosen == Architecture({"layer0": Candidate(3), "layer1": Candidate(5)})
+
+
+def test_latency_is_saved_where_the_operations_are():
+    """Two layers of equal weights, of which one has a hundred times the positions."""
+    many, few = (
+        [Choice(Candidate(size), score, size, positions * size) for size, score in ((3, -1.0), (7, -0.5))]
+        for positions in (100, 1)
+    )
+    layers = {"few": few, "many": many}
+    small = Candidate(3)
+    chosen = likeliest_within(layers, Limits(latency_seconds=1.0), lambda one: one["many"] == small)
+    assert chosen == Architecture({"few": Candidate(7), "many": small})
+
+
+SCORES = st.lists(st.floats(-5, 0), min_size=3, max_size=3)
+
+
+@given(st.lists(SCORES, min_size=1, max_size=3), st.integers(9, 21))
+def test_no_likelier_one_is_as_small(scores, limit):
+    """What is found is on the hull: whatever is likelier has more weights."""
+    layers = choices(*(dict(zip(SIZES, layer, strict=True)) for layer in scores))
+    chosen = likeliest_within(layers, Limits(parameters=limit), lambda one: weights(one) <= limit)
+    assert weights(chosen) <= limit
+    every = [
+        Architecture(dict(zip(layers, map(Candidate, sizes), strict=True)))
+        for sizes in product(SIZES, repeat=len(layers))
+    ]
+    for other in every:
+        if likelihood(layers, other) > likelihood(layers, chosen):
+            assert weights(other) > weights(chosen)
+    likeliest = max(every, key=lambda one: likelihood(layers, one))
+    if weights(likeliest) <= limit:
+        assert likelihood(layers, chosen) == likelihood(layers, likeliest)
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_weights_and_operations_of_a_choice_are_those_of_the_derived_network(dims):
+    with workspace(arrays(TargetKind.CLASSES, dims), options(), None, None) as job:
+        supernet, conversion = job.supernet()
+        choice = choices_of(supernet, conversion)
+        sample = torch.zeros(1, 2, *job.data.spec.spatial_shape)
+
+        def cost(architecture: Architecture) -> tuple[int, int]:
+            network = derive(supernet, architecture).eval()
+            with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+                network(sample)
+            return num_parameters(network), counter.get_total_flops()
+
+        least = Architecture({name: layer[0].candidate for name, layer in choice.items()})
+        weights, flops = cost(least)
+        for name, layer in choice.items():
+            for other in layer:
+                more = cost(Architecture({**least, name: other.candidate}))
+                assert more[0] - weights == other.weights - layer[0].weights
+                assert more[1] - flops == 2 * (other.operations - layer[0].operations)
+
+
+def test_a_choice_is_as_likely_as_the_search_has_it():
+    with workspace(arrays(TargetKind.CLASSES), options(), None, None) as job:
+        supernet, conversion = job.supernet()
+        choice = choices_of(supernet, conversion)
+        for name, layer in mixtures(supernet).items():
+            told = torch.tensor([one.log_probability for one in choice[name]])
+            torch.testing.assert_close(told.exp(), layer.arch_parameters.detach().softmax(dim=-1))
+        likeliest = {name: max(layer, key=lambda one: one.log_probability).candidate for name, layer in choice.items()}
+        assert discretise(supernet) == Architecture(likeliest)
+
+
+@pytest.mark.parametrize(
+    ("limits", "cost", "allowed"),
+    [
+        (Limits(), Cost(10**9, 10.0), True),
+        (Limits(parameters=100), Cost(100, None), True),
+        (Limits(parameters=100), Cost(101, None), False),
+        (Limits(latency_seconds=1.0), Cost(10**9, 1 - MARGIN), True),
+        (Limits(latency_seconds=1.0), Cost(1, 1.0), False),
+        (Limits(100, 1.0), Cost(101, 0.1), False),
+        (Limits(100, 1.0), Cost(100, 1.0), False),
+        (Limits(100, 1.0), Cost(100, 0.1), True),
+    ],
+)
+def test_a_network_is_allowed_within_all_limits(limits, cost, allowed):
+    assert limits.allow(cost) is allowed
+
+
+def test_limits_and_costs_are_told_in_words():
+    assert Limits(1500, 0.005).describe() == "1,500 parameters and 5 ms for an answer"
+    assert Cost(1500, None).describe() == "1,500 parameters"
+    assert Cost(1500, 0.0123456).describe() == "1,500 parameters, 12.3 ms for an answer"
+    assert not Limits()
+    assert Limits(parameters=1)
+
+
+class Messages(Silent):
+    def __init__(self):
+        self.told = []
+
+    def message(self, text):
+        self.told.append(text)
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_the_searched_network_has_no_more_parameters_than_allowed(dims):
+    data, sizes = arrays(TargetKind.CLASSES, dims), {"kernel_sizes": (3, 9)}
+    without = fit(data, options(**sizes)).summary
+    free, limit = without["parameters"], without["backbone_parameters"] + 100
+    assert free > limit, "the limit asks for nothing"
+    listener = Messages()
+    summary = fit(data, options(**sizes, max_parameters=limit), reporter=listener).summary
+    assert summary["parameters"] <= limit
+    assert summary["limits"] == {"parameters": limit, "latency_seconds": None}
+    assert any(f"has {free:,} parameters, more than {limit:,} parameters; the likeliest of" in t for t in listener.told)
+
+
+def test_what_keeps_the_limits_is_what_it_is_without_them():
+    data = arrays(TargetKind.CLASSES)
+    free = fit(data, options()).summary
+    assert fit(data, options(max_parameters=10**6)).summary["architecture"] == free["architecture"]
+
+
+def test_the_searched_network_takes_no_longer_for_an_answer_than_allowed(monkeypatch):
+    """Told by its parameters, for a test that depends on no clock."""
+
+    def cost(network, *_):
+        return InferenceCost(1, num_parameters(network) / 1000)
+
+    monkeypatch.setattr("dashnas.limits.inference_cost", cost)
+    data, sizes = arrays(TargetKind.CLASSES), {"kernel_sizes": (3, 9)}
+    limit = 2400
+    assert fit(data, options(**sizes)).summary["parameters"] > limit, "the limit asks for nothing"
+    summary = fit(data, options(**sizes, max_latency_seconds=limit / 10**6 / (1 - MARGIN))).summary
+    assert summary["parameters"] <= limit
+
+
+@pytest.mark.parametrize("budget", [False, True])
+def test_the_width_is_as_large_as_the_limits_allow(budget, monkeypatch):
+    # As if every network were trained in no time.
+    monkeypatch.setattr("dashnas.job.time_steps", lambda *_, **__: 1e-6)
+    plain = {"epochs": None, "tune_trials": None, "budget_seconds": 60.0} if budget else {}
+    widths = {}
+    for limit in (9_000, 40_000, 10**9):
+        free = options(width=None, max_parameters=limit, **plain)
+        with workspace(arrays(TargetKind.CLASSES), free, None, None) as job:
+            schedule = settled_schedule(job)
+            widths[limit] = job.config.width
+            assert job.is_within_limits(None)
+            assert schedule.width in (job.config.width, None)
+    assert widths == {9_000: 8, 40_000: 16, 10**9: 64}
+
+
+def test_a_run_of_a_smaller_width_is_resumed(tmp_path):
+    asked = options(width=None, max_parameters=9_000)
+    first = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run").summary
+    assert first["backbone"]["width"] == 8
+    (tmp_path / "run" / "result.json").unlink()
+    again = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run").summary
+    assert again["scores"] == first["scores"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"width": 4, "max_parameters": 2000},
+            "at most 2,000 parameters, but the untouched backbone of width 4 has 2,267 parameters; the smallest network "
+            "of the search space of width 4 has 1,459 parameters; allow more, or give a smaller --width",
+        ),
+        ({"width": None, "max_parameters": 100}, "at most 100 parameters, but the untouched backbone of width 4 has"),
+        ({"max_latency_seconds": 1e-7}, "at most 0.0001 ms for an answer, but the untouched backbone of width 4 has"),
+        (
+            {"max_parameters": 2000, "architecture": Architecture({"blocks.0.units.0.conv": Candidate(9)})},
+            "but the given network of width 4 has",
+        ),
+        ({"max_parameters": 4000, "ensemble": 2}, "at most 2,000 parameters, but the untouched"),
+        ({"max_parameters": 0}, "max_parameters must be at least 1, got 0"),
+        ({"max_latency_seconds": -1.0}, "max_latency_seconds must be positive"),
+    ],
+)
+def test_limits_that_nothing_can_keep_are_refused_and_leave_no_folder(asked, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        fit(arrays(TargetKind.CLASSES), options(**asked), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_that_race_keep_the_limits():
+    raced = options(race=True, tune_trials=4, kernel_sizes=(3, 5, 9), max_parameters=2300)
+    with workspace(arrays(TargetKind.CLASSES), raced, None, None) as job:
+        schedule = settled_schedule(job)
+        architecture, _ = job.search(schedule)
+        entrants = job.entrants(architecture, schedule)
+        assert list(entrants) == ["backbone", "derived", "random"]
+        assert all(job.is_within_limits(one) for one in entrants.values())
+
+
+def test_without_a_random_architecture_that_is_small_enough_none_races(monkeypatch):
+    raced = options(race=True, tune_trials=4, max_parameters=2300)
+    with workspace(arrays(TargetKind.CLASSES), raced, None, None) as job:
+        searched, schedule = Architecture({"blocks.0.units.0.conv": Candidate(3)}), settled_schedule(job)
+        monkeypatch.setattr(job, "is_within_limits", lambda *_, **__: False)
+        assert list(job.entrants(searched, schedule)) == ["backbone", "derived"]
+
+
+def test_a_head_that_would_be_too_large_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr("dashnas.probe.HeadProbe.pays", True)
+    monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
+    data, raced = arrays(TargetKind.CLASSES), options(race=True)
+    kept = fit(data, raced).summary
+    assert kept["head"]["kept"]
+    listener = Messages()
+    limit = kept["backbone_parameters"] + 10
+    summary = fit(data, options(race=True, max_parameters=limit), reporter=listener).summary
+    assert (summary["head"], summary["parameters"] <= limit) == (None, True)
+    assert f"a head with positions would exceed {limit:,} parameters" in listener.told
+
+
+@pytest.mark.parametrize(("text", "number"), [("50000", 50_000), ("50k", 50_000), (" 1.5M ", 1_500_000), ("1", 1)])
+def test_a_number_of_parameters_is_read(text, number):
+    assert parse_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5", "fifty", "50 k k", "1e3", "nan", "0.5", "5G"])
+def test_what_is_no_number_of_parameters_is_refused(text):
+    with pytest.raises(ConfigError, match="as a number of parameters; write it as 50000"):
+        parse_number(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("500us", 5e-4), ("5ms", 5e-3), (" 0.1 s ", 0.1)])
+def test_the_time_of_an_answer_is_read(text, seconds):
+    assert parse_latency(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "0ms", "-5ms", "5m", "ms", "inf s"])
+def test_what_is_no_time_of_an_answer_is_refused(text):
+    with pytest.raises(ConfigError, match="as the time of an answer; write it as 500us"):
+        parse_latency(text)
