@@ -19,7 +19,9 @@ from dashnas.memory import count_step
 from dashnas.phases import Searched, searched, settled_schedule
 from dashnas.presets import Options
 from dashnas.progress import Reporter, Silent
+from dashnas.recipe import Recipe
 from dashnas.space import Architecture, Candidate
+from dashnas.tune import Trial
 from tiny import arrays, options
 
 
@@ -145,6 +147,29 @@ def test_after_a_race_the_training_fills_what_is_left(beside, members, touched, 
         monkeypatch.setattr("dashnas.job.len", lambda part: 125 if part is one.data.development else 100, raising=False)
         after = one.schedule_after_race(schedule, members, seconds, spent=50.0, touched=touched)
     assert after == replace(schedule, retrain_epochs=epochs)
+
+
+@pytest.mark.parametrize(
+    ("preset", "beside", "seconds", "has_time"),
+    [
+        # Of 88 s, the search has taken 8 and the race 2 x 20; one more recipe, and as much training on 4/3 of the data.
+        ("default", False, [20.0, 20.0], False),
+        ("default", False, [17.0, 17.0], True),
+        ("default", True, [17.0, 17.0], False),  # the untouched backbone is trained too
+        ("default", False, [17.0, 17.0, 1.0], True),  # stopped early
+        ("default", False, [17.0, 17.0, 17.0], False),
+        ("paper", False, [90.0], True),  # a grid is tried as a whole
+    ],
+)
+def test_no_recipe_is_tried_that_would_leave_less_time_than_the_race_had(preset, beside, seconds, has_time):
+    trials = [Trial(Recipe(), 0.5, 1, "complete", one, {}, {}, "derived") for one in seconds]
+    asked = options(preset=preset, epochs=None, tune_trials=None, budget_seconds=100)
+    with job(asked) as one:
+        one.beside = beside
+        one.session.run.write("search.json", {"seconds": 8.0})
+        assert one._has_time_for_recipe(trials) is has_time
+    with job() as one:
+        assert one._has_time_for_recipe(trials), "there is no budget"
 
 
 def test_no_width_is_taken_that_leaves_no_time_to_search(monkeypatch):

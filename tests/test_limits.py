@@ -217,8 +217,8 @@ def test_a_run_of_a_smaller_width_is_resumed(tmp_path):
     [
         (
             {"width": 4, "max_parameters": 2000},
-            "at most 2,000 parameters, but the untouched backbone of width 4 has 2,267 parameters; the smallest network "
-            "of the search space of width 4 has 1,459 parameters; allow more, or give a smaller --width",
+            "at most 2,000 parameters, but the untouched backbone of width 4 has 2,267 parameters; the smallest "
+            "network of the search space of width 4 has 1,459 parameters; allow more, or give a smaller --width",
         ),
         ({"width": None, "max_parameters": 100}, "at most 100 parameters, but the untouched backbone of width 4 has"),
         ({"max_latency_seconds": 1e-7}, "at most 0.0001 ms for an answer, but the untouched backbone of width 4 has"),

@@ -62,6 +62,7 @@ def study(
     small_grid=False,
     backbone_epochs=None,
     make=lambda name, recipe: network(recipe),
+    has_time=None,
 ):
     schedule = Schedule(
         search_epochs=1, tune_trials=trials, tune_epochs=epochs, retrain_epochs=1, backbone_epochs=backbone_epochs
@@ -79,6 +80,7 @@ def study(
         recipe=recipe or Recipe(),
         batch_size=16,
         seed=seed,
+        has_time=has_time,
     )
 
 
@@ -251,6 +253,23 @@ def test_networks_race_under_the_given_recipe_and_others_are_for_the_best_of_the
     trials, _ = run(study(data, trials=3, recipe=given, race=RACE), tmp_path)
     assert [t.network for t in trials] == ["backbone", "derived", "derived", "derived"]
     assert [t.recipe == given for t in trials] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("most", "tried"), [(0, 2), (2, 2), (4, 4), (9, 6)])
+def test_recipes_are_tried_while_there_is_time_and_the_race_in_any_case(most, tried, data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: 0.5)
+    asked = []
+
+    def has_time(trials):
+        asked.append(len(trials))
+        return len(trials) < most
+
+    race = {"trials": 5, "race": ("backbone", "derived"), "make": two_networks}
+    trials, _ = run(study(data, **race, has_time=has_time), tmp_path)
+    assert len(trials) == tried
+    assert min(asked) == 2
+    again, _ = run(study(data, **race, has_time=has_time), tmp_path, done=trials)
+    assert again == trials
 
 
 def test_a_race_may_begin_with_the_first_network_alone(data, tmp_path, monkeypatch):

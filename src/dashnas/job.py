@@ -655,9 +655,10 @@ class Job:
     def _has_time_for_recipe(self, trials: list[Trial]) -> bool:
         """Whether the final training will be no shorter than the race if yet another recipe is tried.
 
-        By what trials and search have taken, not by the clock: a run that was stopped has to decide as before.
+        By what trials and search have taken, not by the clock: a run that was stopped has to decide as before. A grid
+        is never cut short.
         """
-        if self.config.budget_seconds is None:
+        if self.config.budget_seconds is None or self.config.tune.tuner is Tuner.GRID:
             return True
         with damage_named(self.session.run.folder / "search.json"):
             searched = float(self.session.run.read("search.json", default={"seconds": 0.0})["seconds"])
