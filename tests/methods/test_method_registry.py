@@ -7,8 +7,8 @@ from dashnas.methods import METHODS, get_method, register_method
 from dashnas.methods.registry import all_methods
 
 NAMES = {
-    "baby-dash", "backbone", "backbone-tuned", "dash", "dash-convnext", "dash-ensemble", "dash-quick", "dash-tcn", "fno", "paper-scaled",
-    "random", "rocket", "xgboost",
+    "baby-dash", "backbone", "backbone-tuned", "dash", "dash-convnext", "dash-ensemble", "dash-quick", "dash-tcn",
+    "fno", "paper-scaled", "random", "rocket", "xgboost",
 }  # fmt: skip
 
 
