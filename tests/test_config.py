@@ -101,7 +101,7 @@ def test_a_tuner_may_be_given_by_its_name():
 def test_everything_survives_a_trip_through_json():
     made = FitConfig(schedule=Schedule(**SCHEDULE), class_weights=(1.0, 2.0))
     content = json.loads(json.dumps(made.to_json()))
-    assert differences(content, json.loads(json.dumps(asdict(made)))) == []
+    assert differences(content, json.loads(json.dumps(asdict(made)))) == ["ensemble (None there, 1 now)"]
     assert content["tune"]["tuner"] == "halving"
     assert content["schedule"]["retrain_epochs"] == 1
 
@@ -112,6 +112,17 @@ def test_settings_without_a_choice_per_axis_are_those_of_runs_from_before_there_
     assert begun_then["space"] == {"kernel_sizes": [3, 5], "dilations": [1]}
     now = json.loads(json.dumps(FitConfig(space=replace(space, per_axis=True)).to_json()))
     assert differences(begun_then, now) == ["space.per_axis (None there, True now)"]
+
+
+def test_settings_without_an_ensemble_are_those_of_runs_from_before_there_was_one():
+    assert "ensemble" not in FitConfig().to_json()
+    assert FitConfig(ensemble=2).to_json()["ensemble"] == 2
+
+
+@pytest.mark.parametrize(("width", "wider"), [(16, 16), (16, 8), (None, 32)])
+def test_a_wider_backbone_is_wider(width, wider):
+    with pytest.raises(ConfigError, match=rf"backbone_width must be larger than width \({width}\), .* got {wider}"):
+        Schedule(**SCHEDULE, width=width, backbone_width=wider)
 
 
 def test_differences_name_each_setting_by_its_path_with_both_values():

@@ -147,11 +147,11 @@ def test_a_run_that_was_stopped_in_a_later_member_ends_as_one_that_was_not(membe
 def race(monkeypatch):
     """What an ensemble of three comes to where each rival of the winner helps, or does not."""
 
-    def run(helpful: set[str], **more):
+    def run(helpful: set[str], out=None, **more):
         monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
-        monkeypatch.setattr(Job, "helps", lambda self, other, *_: other in helpful)
+        monkeypatch.setattr(Job, "improves_with", lambda self, other, *_: other in helpful)
         asked = options(**{"race": True, "ensemble": 3, "tune_trials": 4, "epochs": 2, **more})
-        return fit(arrays(TargetKind.CLASSES), asked).summary
+        return fit(arrays(TargetKind.CLASSES), asked, out=out).summary
 
     return run
 
@@ -182,11 +182,20 @@ def test_a_rival_helps_where_both_together_are_better_than_the_winner(alone, tog
     )
     told = []
     monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
-    real = Job.helps
-    monkeypatch.setattr(Job, "helps", lambda *arguments: told.append(real(*arguments)) or told[-1])
+    real = Job.improves_with
+    monkeypatch.setattr(Job, "improves_with", lambda *arguments: told.append(real(*arguments)) or told[-1])
     kind = TargetKind.MULTI_LABEL if higher else TargetKind.CLASSES
     fit(arrays(kind), options(race=True, ensemble=2, tune_trials=1))
     assert told == [helps]
+
+
+def test_an_untouched_backbone_that_is_a_member_is_trained_once(race, monkeypatch, tmp_path):
+    monkeypatch.setattr("dashnas.tune.confidence_of", lambda *_: 1.0)
+    monkeypatch.setattr("dashnas.probe.HeadProbe.pays", False)
+    summary = race({"backbone"}, tune_trials=1, out=tmp_path / "run")
+    assert summary["members"] == ["derived", "backbone", "derived"]
+    phases = {event["phase"] for event in read_events(tmp_path / "run")}
+    assert phases == {"search", "tune-0", "tune-1", "retrain", "backbone", "member-2"}
 
 
 def test_an_ensemble_shares_the_time_of_the_final_training():

@@ -150,20 +150,21 @@ def test_after_a_race_the_training_fills_what_is_left(beside, members, touched, 
 
 
 @pytest.mark.parametrize(
-    ("preset", "beside", "seconds", "has_time"),
+    ("preset", "beside", "ensemble", "seconds", "has_time"),
     [
         # Of 88 s, the search has taken 8 and the race 2 x 20; one more recipe, and as much training on 4/3 of the data.
-        ("default", False, [20.0, 20.0], False),
-        ("default", False, [17.0, 17.0], True),
-        ("default", True, [17.0, 17.0], False),  # the untouched backbone is trained too
-        ("default", False, [17.0, 17.0, 1.0], True),  # stopped early
-        ("default", False, [17.0, 17.0, 17.0], False),
-        ("paper", False, [90.0], True),  # a grid is tried as a whole
+        ("default", False, 1, [20.0, 20.0], False),
+        ("default", False, 1, [17.0, 17.0], True),
+        ("default", True, 1, [17.0, 17.0], False),  # the untouched backbone is trained too
+        ("default", False, 2, [17.0, 17.0], False),
+        ("default", False, 1, [17.0, 17.0, 1.0], True),  # stopped early
+        ("default", False, 1, [17.0, 17.0, 17.0], False),
+        ("paper", False, 1, [90.0], True),  # a grid is tried as a whole
     ],
 )
-def test_no_recipe_is_tried_that_would_leave_less_time_than_the_race_had(preset, beside, seconds, has_time):
+def test_no_recipe_is_tried_that_would_leave_less_time_than_a_trial_had(preset, beside, ensemble, seconds, has_time):
     trials = [Trial(Recipe(), 0.5, 1, "complete", one, {}, {}, "derived") for one in seconds]
-    asked = options(preset=preset, epochs=None, tune_trials=None, budget_seconds=100)
+    asked = options(preset=preset, ensemble=ensemble, epochs=None, tune_trials=None, budget_seconds=100)
     with job(asked) as one:
         one.beside = beside
         one.session.run.write("search.json", {"seconds": 8.0})
@@ -420,7 +421,7 @@ def test_a_width_that_does_not_fit_the_memory_ends_the_widening(monkeypatch):
 
         monkeypatch.setattr(one, "calibrate", calibrate)
         assert one.schedule_within(100).width == 32
-        monkeypatch.setattr("dashnas.job.WIDTHS", (64,))
+        monkeypatch.setattr(one, "widths", (64,))
         with pytest.raises(NotEnoughMemoryError, match="64 does not fit"):
             one.schedule_within(100)
 

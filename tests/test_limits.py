@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from dashnas import fit
+from dashnas.config import Schedule
 from dashnas.convert import derive, discretise, mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError
 from dashnas.inference_cost import InferenceCost
-from dashnas.job import workspace
+from dashnas.job import MOST_DRAWS, workspace
 from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number
 from dashnas.model import num_parameters
 from dashnas.phases import settled_schedule
@@ -139,7 +140,8 @@ def test_a_network_is_allowed_within_all_limits(limits, cost, allowed):
 
 
 def test_limits_and_costs_are_told_in_words():
-    assert Limits(1500, 0.005).describe() == "1,500 parameters and 5 ms for an answer"
+    assert Limits(1500, 0.005).describe() == "1,500 parameters and 5 ms for an answer with a tenth to spare"
+    assert Limits(1500).shared(3).describe() == "500 parameters, for each of 3 networks"
     assert Cost(1500, None).describe() == "1,500 parameters"
     assert Cost(1500, 0.0123456).describe() == "1,500 parameters, 12.3 ms for an answer"
     assert not Limits()
@@ -164,7 +166,7 @@ def test_the_searched_network_has_no_more_parameters_than_allowed(dims):
     summary = fit(data, options(**sizes, max_parameters=limit), reporter=listener).summary
     assert summary["parameters"] <= limit
     assert summary["limits"] == {"parameters": limit, "latency_seconds": None}
-    assert any(f"has {free:,} parameters, more than {limit:,} parameters; the likeliest of" in t for t in listener.told)
+    assert any(f"has {free:,} parameters, more than {limit:,} parameters; the one that" in t for t in listener.told)
 
 
 def test_what_keeps_the_limits_is_what_it_is_without_them():
@@ -221,12 +223,31 @@ def test_a_run_of_a_smaller_width_is_resumed(tmp_path):
             "network of the search space of width 4 has 1,459 parameters; allow more, or give a smaller --width",
         ),
         ({"width": None, "max_parameters": 100}, "at most 100 parameters, but the untouched backbone of width 4 has"),
-        ({"max_latency_seconds": 1e-7}, "at most 0.0001 ms for an answer, but the untouched backbone of width 4 has"),
+        (
+            {"max_latency_seconds": 1e-7},
+            "at most 0.0001 ms for an answer with a tenth to spare, but the untouched backbone of width 4 has",
+        ),
         (
             {"max_parameters": 2000, "architecture": Architecture({"blocks.0.units.0.conv": Candidate(9)})},
             "but the given network of width 4 has",
         ),
-        ({"max_parameters": 4000, "ensemble": 2}, "at most 2,000 parameters, but the untouched"),
+        (
+            {"max_parameters": 4000, "ensemble": 2},
+            "at most 2,000 parameters, for each of 2 networks, but the untouched",
+        ),
+        (
+            {
+                "max_parameters": 3000,
+                "race": True,
+                "epochs": None,
+                "tune_trials": None,
+                "width": None,
+                "schedule": Schedule(
+                    search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1, width=4, backbone_width=8
+                ),
+            },
+            "an untouched backbone of width 8, which has 8,435 parameters, more than 3,000 parameters; allow more",
+        ),
         ({"max_parameters": 0}, "max_parameters must be at least 1, got 0"),
         ({"max_latency_seconds": -1.0}, "max_latency_seconds must be positive"),
     ],
@@ -245,6 +266,58 @@ def test_all_that_race_keep_the_limits():
         entrants = job.entrants(architecture, schedule)
         assert list(entrants) == ["backbone", "derived", "random"]
         assert all(job.is_within_limits(one) for one in entrants.values())
+
+
+def test_which_random_architecture_races_does_not_depend_on_times_of_a_later_process(monkeypatch, tmp_path):
+    """Those that a resumed run measures may be others."""
+    asked = options(race=True, tune_trials=4, max_latency_seconds=1.0)
+    searched = Architecture({"blocks.0.units.0.conv": Candidate(3)})
+    drawn = []
+    for slow in (0, 3, MOST_DRAWS):
+        with workspace(arrays(TargetKind.CLASSES), asked, tmp_path / "run", None) as job:
+            schedule = settled_schedule(job)
+            answers = iter([False] * slow + [True] * MOST_DRAWS)
+            monkeypatch.setattr(job, "is_within_limits", lambda *_, answers=answers, **__: next(answers))
+            drawn.append(job.entrants(searched, schedule)["random"])
+    assert drawn[0] == drawn[1] == drawn[2]
+
+
+def test_networks_are_timed_once(monkeypatch):
+    timed = []
+    monkeypatch.setattr("dashnas.limits.inference_cost", lambda *_: timed.append(1) or InferenceCost(1, 0.1))
+    with workspace(arrays(TargetKind.CLASSES), options(max_latency_seconds=1.0), None, None) as job:
+        before = len(timed)
+        for _ in range(2):
+            assert job.is_within_limits(None)
+            assert job.widths == (4,)
+    assert len(timed) == before == 2  # the untouched backbone, and the smallest of the space
+
+
+def test_an_outcome_that_is_slower_than_it_was_is_warned_of(monkeypatch):
+    listener = Messages()
+    monkeypatch.setattr("dashnas.pipeline.inference_cost", lambda *_: InferenceCost(1, 5000.0))
+    fit(arrays(TargetKind.CLASSES), options(max_latency_seconds=1.0), reporter=listener)
+    assert any(t.startswith("warning: the outcome has") and t.endswith("more than was allowed") for t in listener.told)
+
+
+def test_answers_that_cannot_be_timed_are_refused(monkeypatch, tmp_path):
+    def fails(*_):
+        raise RuntimeError("expected more than 1 value")
+
+    monkeypatch.setattr("dashnas.limits.inference_cost", fails)
+    with pytest.raises(
+        ConfigError, match=r"cannot be measured \(expected more than 1 value\); leave out --max-latency"
+    ):
+        fit(arrays(TargetKind.CLASSES), options(max_latency_seconds=1.0), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_narrower_backbone_is_searched_no_wider():
+    """The paper's images are searched at width 16 and trained at 64."""
+    asked = options(preset="paper", width=None, max_parameters=30_000, tune_trials=1, race=None)
+    with workspace(arrays(TargetKind.CLASSES, 2), asked, None, None) as job:
+        settled_schedule(job)
+        assert job.config.width == job.config.search_width == 8
 
 
 def test_without_a_random_architecture_that_is_small_enough_none_races(monkeypatch):
@@ -266,6 +339,21 @@ def test_a_head_that_would_be_too_large_stays_as_it_is(monkeypatch):
     summary = fit(data, options(race=True, max_parameters=limit), reporter=listener).summary
     assert (summary["head"], summary["parameters"] <= limit) == (None, True)
     assert f"a head with positions would exceed {limit:,} parameters" in listener.told
+
+
+def test_a_head_is_kept_only_where_all_members_of_an_ensemble_may_have_it(monkeypatch):
+    monkeypatch.setattr("dashnas.probe.HeadProbe.pays", True)
+    monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
+    monkeypatch.setattr("dashnas.job.Job.improves_with", lambda *_: True)
+    asked = {"race": True, "ensemble": 2, "tune_trials": 1, "kernel_sizes": (9,)}
+    data = arrays(TargetKind.CLASSES)
+    free = fit(data, options(**asked)).summary
+    assert (free["members"], free["head"]["kept"]) == (["backbone", "derived"], True)
+    # Room for the head of the smaller one, not for that of the other.
+    larger = free["parameters"] - free["backbone_parameters"]
+    summary = fit(data, options(**asked, max_parameters=2 * (larger - 10))).summary
+    assert summary["head"] is None
+    assert summary["parameters"] <= 2 * (larger - 10)
 
 
 @pytest.mark.parametrize(("text", "number"), [("50000", 50_000), ("50k", 50_000), (" 1.5M ", 1_500_000), ("1", 1)])

@@ -179,9 +179,23 @@ def test_a_model_of_a_later_version_is_refused(saved):
         TrainedModel.load(saved)
 
 
+def test_a_model_of_before_there_were_ensembles_is_read(saved):
+    rewrite(saved, members="gone")
+    assert TrainedModel.load(saved).members == ()
+
+
 @pytest.mark.parametrize(
     "changes",
-    [{"data": "gone"}, {"format": "one"}, {"normaliser": {}}, {"architecture": {"a": 3}}, {"data": {"classes": None}}],
+    [
+        {"data": "gone"},
+        {"format": "one"},
+        {"normaliser": {}},
+        {"architecture": {"a": 3}},
+        {"data": {"classes": None}},
+        {"members": 3},
+        {"members": [{}]},
+        {"members": ["derived"]},
+    ],
 )
 def test_a_damaged_description_is_refused(changes, saved):
     rewrite(saved, **changes)

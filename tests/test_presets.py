@@ -202,10 +202,14 @@ def test_an_optimiser_brings_its_usual_rate_to_every_preset_without_a_grid():
 
 @pytest.mark.parametrize(("race", "epochs"), [(True, 9), (False, None)])
 def test_without_a_race_a_schedule_has_no_epochs_for_it(race, epochs):
-    raced = Schedule(search_epochs=1, tune_trials=1, tune_epochs=3, retrain_epochs=3, backbone_epochs=9)
+    """And no wider network for it."""
+    raced = Schedule(
+        search_epochs=1, tune_trials=1, tune_epochs=3, retrain_epochs=3, width=4, backbone_epochs=9, backbone_width=8
+    )
     schedule = resolve(Options(schedule=raced, race=race), spec(1), 300).schedule
     assert schedule is not None
     assert schedule.backbone_epochs == epochs
+    assert schedule.backbone_width == (8 if race else None)
 
 
 def test_a_budget_leaves_epochs_and_width_open_in_the_default_preset_alone():

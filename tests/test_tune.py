@@ -63,9 +63,15 @@ def study(
     backbone_epochs=None,
     make=lambda name, recipe: network(recipe),
     has_time=None,
+    tried=None,
 ):
     schedule = Schedule(
-        search_epochs=1, tune_trials=trials, tune_epochs=epochs, retrain_epochs=1, backbone_epochs=backbone_epochs
+        search_epochs=1,
+        tune_trials=trials,
+        tune_epochs=epochs,
+        retrain_epochs=1,
+        backbone_epochs=backbone_epochs,
+        tried=tried,
     )
     return Tuning(
         make,
@@ -270,6 +276,9 @@ def test_recipes_are_tried_while_there_is_time_and_the_race_in_any_case(most, tr
     assert min(asked) == 2
     again, _ = run(study(data, **race, has_time=has_time), tmp_path, done=trials)
     assert again == trials
+    # A run that is repeated by its schedule has no clock, but the number.
+    repeated, _ = run(study(data, **race, tried=tried - 1), tmp_path)
+    assert len(repeated) == tried
 
 
 def test_a_race_may_begin_with_the_first_network_alone(data, tmp_path, monkeypatch):

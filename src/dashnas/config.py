@@ -146,7 +146,7 @@ class Schedule:
     """Epochs of the search; 0 where an architecture was given, where a budget is too short for a search, or where no
     network could win the race after it."""
     tune_trials: int
-    """Recipes to try; the first is the given one."""
+    """Recipes to try at most; the first is the given one."""
     tune_epochs: int
     """Epochs of each recipe that is not stopped early."""
     retrain_epochs: int
@@ -158,15 +158,21 @@ class Schedule:
     none; None is `tune_epochs`, or no trial at all where nothing is searched."""
     backbone_width: int | None = None
     """Channels of the first stage of the untouched backbone, where a budget lets it be wider than `width`."""
+    tried: int | None = None
+    """Recipes that a budget had time for, where they were fewer than `tune_trials`."""
 
     def __post_init__(self) -> None:
         require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
         require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
         for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
             require_count(name, getattr(self, name))
-        for name in ("width", "backbone_epochs", "backbone_width"):
+        for name in ("width", "backbone_epochs", "backbone_width", "tried"):
             if (value := getattr(self, name)) is not None:
                 require_count(name, value)
+        require(
+            self.backbone_width is None or (self.width is not None and self.backbone_width > self.width),
+            f"backbone_width must be larger than width ({self.width}), or None for the same; got {self.backbone_width}",
+        )
 
     def epochs_of(self, network: str) -> int:
         """Epochs of one of the networks that race, by its name."""
@@ -256,8 +262,14 @@ class FitConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As plain containers, for a JSON file."""
-        return asdict(self) | {"space": None if self.space is None else self.space.to_json()}
+        """As plain containers, for a JSON file.
+
+        `ensemble` stands there only where there is one: settings of runs from before there was the field stay the same.
+        """
+        content = asdict(self) | {"space": None if self.space is None else self.space.to_json()}
+        if self.ensemble == 1:
+            del content["ensemble"]
+        return content
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

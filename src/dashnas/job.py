@@ -3,10 +3,10 @@
 import math
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from dashnas.budget import (
     random_races,
     rival_epochs,
     time_steps,
+    untouched_alone,
     with_cheapest_search,
 )
 from dashnas.config import FitConfig, Schedule, Tuner
@@ -164,6 +165,8 @@ class Job:
         self.limits = Limits(config.max_parameters, config.max_latency_seconds).shared(config.ensemble)
         planned = None if config.schedule is None else config.schedule.width
         self._may_narrow = options.width is None and planned is None
+        self._costs: dict[tuple[Hashable, Topology], Cost] = {}
+        """What networks cost, each timed once."""
         self._needs: dict[tuple[int | None, int | None], dict[str, Need]] = {}
         """Memory of each network, by width of the searched network and of a wider untouched one."""
 
@@ -283,7 +286,7 @@ class Job:
         with torch.device("meta"):
             if "search" in self.networks:
                 networks["search"], conversion = self.supernet()
-                largest = _extreme(conversion, max)
+                largest = _largest(conversion)
             for name, architecture in (("derived", largest), ("backbone", None)):
                 if name in self.networks:
                     networks[name] = self.network(architecture)
@@ -305,7 +308,7 @@ class Job:
         largest = self.given_architecture
         if "search" in self.networks:
             supernet, conversion = self.supernet()
-            largest = _extreme(conversion, max)
+            largest = _largest(conversion)
             saved = self.session.run.read("plan.json", default=None)
             self._use_plan(supernet, self._plan(supernet, conversion) if saved is None else saved)
             phases["search"] = search_phase(
@@ -337,7 +340,7 @@ class Job:
         deadline = self.started + budget_seconds
         best: Schedule | None = None
         costs: EpochCosts | None = None
-        widths = self.widths()
+        widths = self.widths
         races = "search" in self.networks and self.config.tune.race
         if races and not self.config.search.separable:
             alone = self._schedule_without_search(deadline, widths[0], plan)
@@ -384,7 +387,7 @@ class Job:
                 break
             wide = self._epoch_costs(phases, {name: need.micro_batch for name, need in needs.items()})
             seconds = (deadline - time.monotonic()) * (1 - RESERVE)
-            if most_epochs(seconds, whole=wide.retrain_share * wide.backbone) < WIDER_EPOCHS:
+            if untouched_alone(seconds, wide) < WIDER_EPOCHS:
                 break
             both = replace(costs, backbone=wide.backbone, beside=wide.beside, wider_backbone=True)
             planned, _ = self._plan_within(deadline - time.monotonic(), both, plan)
@@ -451,7 +454,7 @@ class Job:
             members: names of the networks that are trained in the end, the winner first.
             epochs: seconds that an epoch of each network took in the race.
             spent: seconds of search and race, which count in full, also where an earlier process has spent them.
-            touched: whether the winner is not the untouched backbone, which is then trained beside it.
+            touched: whether the untouched backbone is none of them, and trained beside them.
         """
         assert self.config.budget_seconds is not None
         left = self.config.budget_seconds - max(time.monotonic() - self.started, spent)
@@ -469,8 +472,11 @@ class Job:
         schedule = plan(seconds, costs, trials=trials, tune=self.config.tune, enough_epochs=usual.retrain_epochs // 2)
         return schedule, schedule.retrain_epochs >= usual.retrain_epochs
 
+    @cached_property
     def widths(self) -> tuple[int | None, ...]:
         """Widths to choose from, from the smallest to the largest: those at which the outcome can keep its limits.
+
+        Found before any is used, and once, since times of answers vary.
 
         Raises:
             ConfigError: there are none, not even where the width is free.
@@ -483,7 +489,7 @@ class Job:
         if "search" in self.networks:
             with torch.device("meta"):
                 _, conversion = self.supernet()
-            must_fit["smallest network of the search space"] = _extreme(conversion, min)
+            must_fit["smallest network of the search space"] = _smallest(conversion)
 
         def can_fit(width: int | None) -> bool:
             return all(self.is_within_limits(architecture, width=width) for architecture in must_fit.values())
@@ -517,7 +523,10 @@ class Job:
         topology = replace(self.topology(architecture), cells=cells)
         if width is not None:
             topology = replace(topology, width=width)
-        return self.limits.cost(topology, self.data.spec, architecture, self.session.device)
+        key = (None if architecture is None else tuple(architecture.items()), topology)
+        if key not in self._costs:
+            self._costs[key] = self.limits.cost(topology, self.data.spec, architecture, self.session.device)
+        return self._costs[key]
 
     def is_within_limits(
         self, architecture: Architecture | None, *, cells: tuple[int, ...] | None = None, width: int | None = None
@@ -529,7 +538,8 @@ class Job:
         """Set the width of all networks, where it is not None, and that of the untouched backbone where it is wider."""
         self._backbone_width = backbone_width
         if width is not None:
-            self.config = replace(self.config, width=width)
+            narrow = None if self.config.search_width is None else min(self.config.search_width, width)
+            self.config = replace(self.config, width=width, search_width=narrow)
             self._topology = replace(self._topology, width=width)
 
     def search(self, schedule: Schedule, name: str = "search", attempts: int = ATTEMPTS) -> tuple[Architecture, float]:
@@ -569,7 +579,7 @@ class Job:
         chosen = likeliest_within(choices_of(supernet, conversion), self.limits, self.is_within_limits)
         self.session.reporter.message(
             f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {self.limits.describe()}; "
-            f"the likeliest of those within the limits has {self.cost(chosen).describe()}"
+            f"the one that is taken in its place has {self.cost(chosen).describe()}"
         )
         return chosen
 
@@ -600,7 +610,7 @@ class Job:
         predictions = predict_part(self._raced(network, architecture, recipe), validation, at_once, self.session.device)
         return is_evidence(confidence_of(self.metric, right_answers(validation), predictions, validation))
 
-    def helps(
+    def improves_with(
         self, other: str, winner: str, entrants: Mapping[str, Architecture | None], recipes: Mapping[str, Recipe]
     ) -> bool:
         """Whether two networks together, as the race left them, are better on the validation part than the winner.
@@ -637,10 +647,23 @@ class Job:
         if random_races(schedule.tune_trials):
             with torch.device("meta"):  # only what could be chosen is asked for
                 _, conversion = self.supernet()
-            draws = (random_architecture(conversion.searchable, self.config.seed, draw) for draw in range(MOST_DRAWS))
-            if (drawn := next(filter(self.is_within_limits, draws), None)) is not None:
+            if (drawn := self._drawn(conversion)) is not None:
                 entrants["random"] = drawn
         return entrants
+
+    def _drawn(self, conversion: Conversion) -> Architecture | None:
+        """A random architecture within the limits, decided once, since it may depend on measured times."""
+        draws = (random_architecture(conversion.searchable, self.config.seed, draw) for draw in range(MOST_DRAWS))
+        if not self.limits:
+            return next(draws)
+
+        def draw() -> Any:
+            drawn = next(filter(self.is_within_limits, draws), None)
+            return None if drawn is None else drawn.to_json()
+
+        content = self.session.run.remember("random.json", draw)
+        with damage_named(self.session.run.folder / "random.json"):
+            return None if content is None else Architecture.from_json(content)
 
     def tuning(self, entrants: Mapping[str, Architecture | None], schedule: Schedule) -> Tuning:
         """The study over recipes and over the networks that race."""
@@ -653,7 +676,7 @@ class Job:
         )  # fmt: skip
 
     def _has_time_for_recipe(self, trials: list[Trial]) -> bool:
-        """Whether the final training will be no shorter than the race if yet another recipe is tried.
+        """Whether the final training will be no shorter than a trial if yet another recipe is tried.
 
         By what trials and search have taken, not by the clock: a run that was stopped has to decide as before. A grid
         is never cut short.
@@ -664,7 +687,8 @@ class Job:
             searched = float(self.session.run.read("search.json", default={"seconds": 0.0})["seconds"])
         spent = searched + sum(trial.seconds for trial in trials)
         one = max(trial.seconds for trial in trials)
-        final = len(self.data.development) / len(self.data.train) * (2 if self.beside else 1) * one
+        networks = self.config.ensemble + self.beside
+        final = len(self.data.development) / len(self.data.train) * networks * one / self.config.tune.subsample
         return spent + one + final <= (1 - RESERVE) * self.config.budget_seconds
 
     def retrain(
@@ -799,7 +823,7 @@ def open_job(
         try:
             torch.set_num_threads(options.threads or threads_before)
             if not (Path(out or scratch) / "run.json").exists():
-                job.widths()
+                _ = job.widths  # refused where there are none
             with keep_freed_memory(), Run(Path(out or scratch), settings) as run:
                 job.session = replace(session, run=run)
                 yield job
@@ -812,19 +836,25 @@ def _of_copy(copy: int) -> tuple[int, ...]:
     return (copy,) if copy else ()
 
 
-def _extreme(conversion: Conversion, pick: Callable[..., Candidate]) -> Architecture:
-    """The architecture that costs most to train, by `max`, or least, by `min`."""
+def _largest(conversion: Conversion) -> Architecture:
+    """The architecture that costs most to train."""
+    return Architecture({name: _by_cost(layer)[-1] for name, layer in conversion.searchable.items()})
 
-    def picked(layer: Searchable) -> Candidate:
-        spatial_dims = len(layer.map_shape)
 
-        def cost(candidate: Candidate) -> tuple[int, int]:
-            taps = math.prod(per_axis(candidate.kernel_size, spatial_dims))
-            return taps, sum(candidate.half_reach(spatial_dims))
+def _smallest(conversion: Conversion) -> Architecture:
+    """The architecture that costs least to train."""
+    return Architecture({name: _by_cost(layer)[0] for name, layer in conversion.searchable.items()})
 
-        return pick(layer.candidates, key=cost)
 
-    return Architecture({name: picked(layer) for name, layer in conversion.searchable.items()})
+def _by_cost(layer: Searchable) -> list[Candidate]:
+    """The candidates of a layer, from the cheapest to train to the dearest."""
+    spatial_dims = len(layer.map_shape)
+
+    def cost(candidate: Candidate) -> tuple[int, int]:
+        taps = math.prod(per_axis(candidate.kernel_size, spatial_dims))
+        return taps, sum(candidate.half_reach(spatial_dims))
+
+    return sorted(layer.candidates, key=cost)
 
 
 def find_device(name: str) -> torch.device:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import torch
@@ -43,6 +43,8 @@ class Limits:
     """Weights."""
     latency_seconds: float | None = None
     """Of an answer to a single sample, on the device and with the threads of the run."""
+    members: int = 1
+    """Networks that each may cost so much, of an ensemble."""
 
     def __bool__(self) -> bool:
         return self.parameters is not None or self.latency_seconds is not None
@@ -53,13 +55,15 @@ class Limits:
         if self.parameters is not None:
             told.append(f"{self.parameters:,} parameters")
         if self.latency_seconds is not None:
-            told.append(f"{1000 * self.latency_seconds:g} ms for an answer")
-        return " and ".join(told)
+            told.append(f"{1000 * self.latency_seconds:g} ms for an answer with a tenth to spare")
+        each = f", for each of {self.members} networks" if self.members > 1 else ""
+        return " and ".join(told) + each
 
     def shared(self, members: int) -> Self:
         """What is left for each member of an ensemble."""
         parameters = None if self.parameters is None else self.parameters // members
-        return type(self)(parameters, None if self.latency_seconds is None else self.latency_seconds / members)
+        seconds = None if self.latency_seconds is None else self.latency_seconds / members
+        return type(self)(parameters, seconds, members)
 
     def cost(self, topology: Topology, spec: DataSpec, architecture: Architecture | None, device: torch.device) -> Cost:
         """What a network costs; its weights make no difference.
@@ -69,19 +73,32 @@ class Limits:
             spec: what it takes and gives.
             architecture: of the network; None is the untouched backbone.
             device: where answers are timed.
+
+        Raises:
+            ConfigError: it cannot be asked for a single answer.
         """
+        if self.latency_seconds is None:
+            with torch.device("meta"):  # weights take memory, and there may be too many
+                return Cost(num_parameters(topology.build(spec, architecture)), None)
         with isolated_rng(torch.device("cpu")):
             network = topology.build(spec, architecture)
-        timed = self.latency_seconds is not None
-        milliseconds = inference_cost(network, spec, device).milliseconds if timed else None
-        return Cost(num_parameters(network), None if milliseconds is None else milliseconds / 1000)
+        try:
+            milliseconds = inference_cost(network, spec, device).milliseconds
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(f"the time of an answer cannot be measured ({error}); leave out --max-latency") from error
+        return Cost(num_parameters(network), milliseconds / 1000)
 
     def allow(self, cost: Cost) -> bool:
-        """Whether a network of this cost may be the outcome."""
-        is_small = self.parameters is None or cost.parameters <= self.parameters
+        """Whether a network of this cost may be the outcome, with time to spare."""
+        seconds = self.latency_seconds
+        return not replace(self, latency_seconds=None if seconds is None else (1 - MARGIN) * seconds).exceeded(cost)
+
+    def exceeded(self, cost: Cost) -> bool:
+        """Whether a network costs more than this."""
+        too_large = self.parameters is not None and cost.parameters > self.parameters
         if self.latency_seconds is None or cost.latency_seconds is None:
-            return is_small
-        return is_small and cost.latency_seconds <= (1 - MARGIN) * self.latency_seconds
+            return too_large
+        return too_large or cost.latency_seconds > self.latency_seconds
 
 
 @dataclass(frozen=True)
@@ -116,7 +133,7 @@ def likeliest_within(
 ) -> Architecture:
     """The likeliest architecture that fits, of those that a size penalty of some strength would lead to.
 
-    A penalty is added to each choice's log-probability, in proportion to its weights or operations. The weakest one is
+    A penalty is taken off each choice's log-probability, in proportion to its weights or operations. The weakest one is
     taken whose architecture fits, found by bisection.
 
     Args:
@@ -180,7 +197,7 @@ def parse_number(text: str) -> int:
         ConfigError: anything else.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*", text)
-    number = 0 if match is None else int(float(match[1]) * {"": 1, "k": 1000, "m": 10**6}[match[2].lower()])
+    number = 0 if match is None else round(float(match[1]) * {"": 1, "k": 1000, "m": 10**6}[match[2].lower()])
     if number < 1:
         raise ConfigError(f"cannot read {text!r} as a number of parameters; write it as 50000, 50k or 1.5M")
     return number

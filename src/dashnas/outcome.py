@@ -1,7 +1,7 @@
 """The final training: of the network that won, and of those that answer beside it in an ensemble."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dashnas.ensemble import Ensemble
@@ -16,13 +16,21 @@ class Outcome:
     """What is saved in the end."""
 
     model: TrainedModel
-    first: Retrained
-    """The network that won, alone."""
-    seconds: float
-    """Of training, of all members together."""
+    trained: Mapping[str, Retrained]
+    """Its members by the phase that they were trained in, the network that won first."""
+
+    @property
+    def first(self) -> Retrained:
+        """The network that won, alone."""
+        return next(iter(self.trained.values()))
+
+    @property
+    def seconds(self) -> float:
+        """Of training, of all members together."""
+        return sum(one.seconds for one in self.trained.values())
 
 
-def train_outcome(job: Job, tuned: Tuned, name: str) -> Outcome:
+def train_outcome(job: Job, tuned: Tuned) -> Outcome:
     """Train the network that won, and further members of an ensemble.
 
     Members that were in the race go on from their weights of it; the others are copies of the winner, with fresh
@@ -31,22 +39,22 @@ def train_outcome(job: Job, tuned: Tuned, name: str) -> Outcome:
     Args:
         job: the run.
         tuned: what race and tuning came to.
-        name: of the phase of the network that won; those of others are `member-1`, `member-2`, ...
     """
-    trained: list[Retrained] = []
+    trained: dict[str, Retrained] = {}
     seen: Counter[str] = Counter()
     for number, network in enumerate(tuned.members):
         copy = seen[network]
-        trained.append(
-            job.retrain(
-                f"member-{number}" if number else name,
-                tuned.entrants[network],
-                tuned.recipe,
-                tuned.schedule,
-                tuned=None if copy else tuned.weights_of(network),
-                cells=tuned.cells,
-                copy=copy,
-            )
+        name = f"member-{number}" if number else "retrain"
+        if network == "backbone" and not copy and tuned.cells is None:
+            name = "backbone"  # it is the one to compare with, too
+        trained[name] = job.retrain(
+            name,
+            tuned.entrants[network],
+            tuned.recipe,
+            tuned.schedule,
+            tuned=None if copy else tuned.weights_of(network),
+            cells=tuned.cells,
+            copy=copy,
         )
         seen[network] += 1
     return outcome_of(job, trained, [tuned.entrants[network] for network in tuned.members], cells=tuned.cells)
@@ -54,7 +62,7 @@ def train_outcome(job: Job, tuned: Tuned, name: str) -> Outcome:
 
 def outcome_of(
     job: Job,
-    trained: Sequence[Retrained],
+    trained: Mapping[str, Retrained],
     architectures: Sequence[Architecture | None],
     *,
     cells: tuple[int, ...] | None = None,
@@ -63,7 +71,7 @@ def outcome_of(
 
     Args:
         job: the run.
-        trained: the winner first.
+        trained: by phase, the winner first.
         architectures: of each of them.
         cells: of the grid whose positions all their heads keep; None is the mean over all.
     """
@@ -71,7 +79,7 @@ def outcome_of(
         Member(topology=replace(job.topology(architecture), cells=cells), architecture=architecture)
         for architecture in architectures
     )
-    networks = [one.network for one in trained]
+    networks = [one.network for one in trained.values()]
     model = TrainedModel(
         network=networks[0] if len(networks) == 1 else Ensemble(networks, job.data.spec.target_kind),
         topology=members[0].topology,
@@ -81,4 +89,4 @@ def outcome_of(
         impute=job.config.data.impute,
         members=members if len(members) > 1 else (),
     )
-    return Outcome(model, trained[0], sum(one.seconds for one in trained))
+    return Outcome(model, trained)

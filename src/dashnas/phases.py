@@ -1,6 +1,6 @@
 """The phases of a job that leave a file in its run: schedule, search and tuning, each read again where it was done."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from types import MappingProxyType
@@ -98,8 +98,14 @@ class Tuned(NamedTuple):
 def decide_schedule(job: Job) -> Schedule:
     """The schedule that was given, or else the one that fits the budget after a few timed steps; and the width."""
     if job.config.schedule is not None:
-        width = job.widths()[-1]
-        return job.config.schedule if width == job.config.width else replace(job.config.schedule, width=width)
+        schedule, width = job.config.schedule, job.widths[-1]
+        if schedule.backbone_width is not None and not job.is_within_limits(None, width=schedule.backbone_width):
+            raise ConfigError(
+                f"the schedule has an untouched backbone of width {schedule.backbone_width}, which has "
+                f"{job.cost(None, width=schedule.backbone_width).describe()}, more than {job.limits.describe()}; allow "
+                "more, or leave the schedule out"
+            )
+        return schedule if width == job.config.width else replace(schedule, width=width)
     assert job.config.budget_seconds is not None
     return job.schedule_within(job.config.budget_seconds)
 
@@ -113,9 +119,8 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
     if schedule.search_epochs == 0 and job.given_architecture is None:
         job.leave_out_search()
     job.settle_micro_batches()
-    width = "" if schedule.width is None else f"width {schedule.width}; "
-    if schedule.backbone_width is not None:
-        width = f"width {schedule.width}, untouched {schedule.backbone_width}; "
+    wider = "" if schedule.backbone_width is None else f", untouched {schedule.backbone_width}"
+    width = "" if schedule.width is None else f"width {schedule.width}{wider}; "
     job.session.reporter.message(
         f"schedule: {width}search {schedule.search_epochs} epochs; {_describe_training(schedule)}"
     )
@@ -254,14 +259,19 @@ def _decide(
     """What is trained in the end, and how long: the content of `winner.json`."""
     run, schedule = job.session.run, found.schedule
     race = job.config.tune.race
-    architecture = entrants[best.network]
-    head = job.probe(best.network, architecture, best.recipe) if race else None
-    if head is not None and head.pays and not job.is_within_limits(architecture, cells=head.cells):
+    others = _others(job, trials, best, entrants)
+    members = (best.network, *others)
+    head = job.probe(best.network, entrants[best.network], best.recipe) if race else None
+    if head is not None and head.pays and not _may_keep(head.cells, job, [entrants[name] for name in members]):
         job.session.reporter.message(f"a head with positions would exceed {job.limits.describe()}")
         head = None
-    others = _others(job, trials, best, entrants)
+    tried = len(trials) - (len(entrants) - 1)
+    if job.config.budget_seconds is not None and tried < schedule.tune_trials:
+        schedule = replace(schedule, tried=tried)
+        run.write("schedule.json", asdict(schedule))
     if job.config.schedule is None and race:
-        if begun := [name for name in ("retrain", "backbone") if run.load_checkpoint(name) is not None]:
+        phases = ("retrain", "backbone", *(f"member-{number}" for number in range(1, len(members))))
+        if begun := [name for name in phases if run.load_checkpoint(name) is not None]:
             files = " and ".join(f"checkpoints/{name}.pt" for name in begun)
             raise RunError(
                 f"winner.json is missing in {run.folder}, which says how long the final training is; delete {files} "
@@ -269,8 +279,8 @@ def _decide(
             )
         spent = found.seconds + sum(trial.seconds for trial in trials)
         epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
-        touched = architecture is not None or (head is not None and head.pays)
-        schedule = job.schedule_after_race(schedule, (best.network, *others), epochs, spent, touched=touched)
+        touched = "backbone" not in members or (head is not None and head.pays)
+        schedule = job.schedule_after_race(schedule, members, epochs, spent, touched=touched)
         run.write("schedule.json", asdict(schedule))
     return {
         "network": best.network,
@@ -281,19 +291,24 @@ def _decide(
     }
 
 
+def _may_keep(cells: tuple[int, ...], job: Job, architectures: Iterable[Architecture | None]) -> bool:
+    """Whether networks are within the limits with heads that keep positions."""
+    return all(job.is_within_limits(architecture, cells=cells) for architecture in architectures)
+
+
 def _others(job: Job, trials: list[Trial], best: Trial, entrants: Mapping[str, Architecture | None]) -> list[str]:
     """Members of an ensemble beside the winner: its rivals in the race that help, the best first; then copies of it."""
     num_others = job.config.ensemble - 1
     if not num_others:
         return []
-    raced = {trial.network: trial for trial in reversed(trials[: len(entrants)]) if trial.state == "complete"}
+    raced = {trial.network: trial for trial in trials[: len(entrants)] if trial.state == "complete"}
     recipes = {name: trial.recipe for name, trial in raced.items()} | {best.network: best.recipe}
     losers = sorted(
         (trial for name, trial in raced.items() if name != best.network and trial.score is not None),
         key=lambda trial: trial.score,  # type: ignore[arg-type, return-value]
         reverse=job.metric.higher_is_better,
     )
-    helpful = [loser.network for loser in losers if job.helps(loser.network, best.network, entrants, recipes)]
+    helpful = [loser.network for loser in losers if job.improves_with(loser.network, best.network, entrants, recipes)]
     return [*helpful, *[best.network] * num_others][:num_others]
 
 

@@ -1,6 +1,7 @@
 """The main job: from arrays to a searched, tuned, trained and saved network, with the untouched backbone beside it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from dashnas.errors import ConfigError
 from dashnas.evaluate import final_scores
 from dashnas.inference_cost import inference_cost
 from dashnas.job import Job, Need, workspace
+from dashnas.limits import Cost, Limits
 from dashnas.metrics import UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
 from dashnas.model import TrainedModel, load_result, num_parameters
@@ -168,12 +170,12 @@ def _run_phases(job: Job) -> None:
             "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
         )
         scores["backbone"]["validation"], seconds["tune"] = tuned_alike, tuned.seconds + tune_seconds
-    outcome = train_outcome(job, tuned, "backbone" if tuned.is_untouched else "retrain")
-    backbone = outcome.first
-    if not tuned.is_untouched:
+    outcome = train_outcome(job, tuned)
+    backbone = outcome.trained.get("backbone")
+    seconds["retrain"] = outcome.seconds - (0.0 if backbone is None else backbone.seconds)
+    if backbone is None:
         backbone = job.retrain("backbone", None, recipe, schedule, tuned=tuned.weights_of("backbone"))
     seconds["backbone"] = backbone.seconds
-    seconds["retrain"] = outcome.seconds - (backbone.seconds if tuned.is_untouched else 0.0)
     networks = {"outcome": outcome.model.network, "backbone": backbone.network}
     outcome.model.save(run.folder)
     with damage_named(run.folder / MICRO_BATCHES):
@@ -193,6 +195,7 @@ def _run_phases(job: Job) -> None:
     costs = {"backbone": _inference_cost(job, backbone.network)}
     is_same = networks["outcome"] is networks["backbone"]
     costs["outcome"] = costs["backbone"] if is_same else _inference_cost(job, networks["outcome"])
+    _warn_of_excess(job, Cost(num_parameters(networks["outcome"]), _seconds(costs["outcome"])))
     run.write(
         "result.json",
         {
@@ -246,6 +249,17 @@ def _run_phases(job: Job) -> None:
             "versions": {name: version(name) for name in ("dashnas", "torch", "numpy", "scikit-learn", "optuna")},
         },
     )
+
+
+def _warn_of_excess(job: Job, cost: Cost) -> None:
+    """Tell where the outcome costs more than was allowed, as by times that vary."""
+    limits = Limits(job.config.max_parameters, job.config.max_latency_seconds)
+    if limits.exceeded(cost):
+        job.session.reporter.message(f"warning: the outcome has {cost.describe()}, more than was allowed")
+
+
+def _seconds(cost: Mapping[str, float] | None) -> float | None:
+    return None if cost is None else cost["milliseconds"] / 1000
 
 
 def _inference_cost(job: Job, network: nn.Module) -> dict[str, float] | None:

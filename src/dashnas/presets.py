@@ -272,7 +272,7 @@ def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> 
     if options.schedule is not None:
         if given or options.budget_seconds is not None:
             raise ConfigError("a schedule says all epochs and trials; give no budget and no epochs beside it")
-        schedule = options.schedule if race else replace(options.schedule, backbone_epochs=None)
+        schedule = options.schedule if race else replace(options.schedule, backbone_epochs=None, backbone_width=None)
         return _searching(options, schedule, race)
     if options.budget_seconds is not None:
         if given:

@@ -151,7 +151,8 @@ class Tuning:
         is_grid = config.tuner is Tuner.GRID
         recipes = grid(config)[: schedule.tune_trials] if is_grid else [recipe]
         self._recipes = [recipe] * (len(networks) - 1) + recipes
-        self._num_trials = len(self._recipes) if is_grid else len(networks) - 1 + schedule.tune_trials
+        num_recipes = len(recipes) if is_grid else schedule.tried or schedule.tune_trials
+        self._num_trials = len(networks) - 1 + num_recipes
         self._batch_size = batch_size
         self._seed = seed
         self._base = recipe

@@ -127,7 +127,7 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
         "--optimiser adamw --learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 "
         "--separable --search-learning-rate 0.02 "
         "--validation-fraction 0.25 --test-fraction 0 --search-epochs 2 --tune-epochs 3 "
-        "--target classes --backbone tcn --impute"
+        "--target classes --backbone tcn --impute --max-parameters 90k --max-latency 1s --ensemble 2"
     )
     result = dashnas("fit", data, "--dry-run", "--json", "--quiet", *SMALL, *options.split())
     settings = json.loads(result.stdout)["settings"]
@@ -137,6 +137,7 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     assert settings["class_weights"] == [0.5, 1, 2]
     assert settings["batch_size"] == 8
     assert settings["backbone"] == "tcn"
+    assert (settings["max_parameters"], settings["max_latency_seconds"], settings["ensemble"]) == (90_000, 1.0, 2)
     assert settings["search"]["separable"] is True
     assert settings["search"]["learning_rate"] == 0.02
     assert settings["space"] == {"kernel_sizes": [3, 5], "dilations": [1, 2]}
@@ -144,12 +145,34 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     assert [recipe[n] for n in ("optimiser", "learning_rate", "weight_decay", "dropout")] == ["adamw", 0.05, 0.001, 0.1]
     assert settings["schedule"] == {
         "search_epochs": 2, "tune_trials": 1, "tune_epochs": 3, "retrain_epochs": 1, "width": None,
-        "backbone_epochs": None,
+        "backbone_epochs": None, "backbone_width": None, "tried": None,
     }  # fmt: skip
     assert settings["data"] == {
         "target": "classes", "images": False, "impute": True,
         "validation_fraction": 0.25, "test_fraction": 0.0, "image_size": None, "augment": False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--max-parameters=many", "cannot read 'many' as a number of parameters; write it as 50000, 50k or 1.5M"),
+        (
+            "--max-parameters=100",
+            "the outcome is to have at most 100 parameters, but the untouched backbone of width 4",
+        ),
+        ("--max-latency=5", "cannot read '5' as the time of an answer; write it as 500us, 5ms or 0.1s"),
+        ("--ensemble=0", "ensemble must be at least 1, got 0"),
+    ],
+)
+def test_an_outcome_that_cannot_be_is_refused(option, message, data, tmp_path):
+    assert_refused(dashnas("fit", data, "--out", tmp_path / "run", *SMALL, option), message)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_tells_of_all_members(data):
+    shown = dashnas("fit", data, "--dry-run", "--quiet", *SMALL, "--ensemble=3").stdout
+    assert "1 epochs, 3 networks" in " ".join(shown.split())
 
 
 def test_kernel_sizes_per_axis(tmp_path):

@@ -41,7 +41,9 @@ def test_many_operations_are_told_in_words(flops, told, finished, copy_of):
 
 def test_a_result_of_before_the_cost_was_told_is_shown_without_it(finished, copy_of):
     result = json.loads((finished / "result.json").read_text())
-    del result["inference"], result["backbone_inference"], result["precision"], result["no_search"]
+    for name in ("inference", "backbone_inference", "precision", "no_search", "members", "limits"):
+        del result[name]
+    del result["backbone"]["untouched_width"], result["schedule"]["tried"], result["schedule"]["backbone_width"]
     run = copy_of(finished)
     (run / "result.json").write_text(json.dumps(result))
     assert "per sample" not in dashnas("show", run).stdout
@@ -65,6 +67,34 @@ def with_result(run, **changes):
     result = json.loads((run / "result.json").read_text())
     (run / "result.json").write_text(json.dumps({**result, **changes}))
     return run
+
+
+def test_an_ensemble_is_shown_as_such_and_while_it_is_trained(data, tmp_path, monkeypatch):
+    run, asked = tmp_path / "run", ("--ensemble=3", "--max-parameters=90k")
+    with monkeypatch.context() as patched:
+        patched.setattr("dashnas.pipeline.final_scores", lambda *_, **__: 1 / 0)
+        assert dashnas("fit", data, "--out", run, *SMALL, *asked).exit_code == 1
+    lines = [" ".join(line.split()) for line in dashnas("show", run).stdout.splitlines()]
+    assert {"member 2 of the ensemble 1 1 epoch", "member 3 of the ensemble 1 1 epoch"} <= set(lines)
+    assert dashnas("fit", data, "--out", run, *SMALL, *asked).exit_code == 0
+    lines = [" ".join(line.split()) for line in dashnas("show", run).stdout.splitlines()]
+    result = json.loads((run / "result.json").read_text())
+    assert "ensemble 3 searched networks" in lines
+    assert "limits at most 90,000 parameters" in lines
+    assert f"parameters {result['parameters']:,} together, {result['backbone_parameters']:,} untouched" in lines
+    # The validation score is that of one member.
+    assert any(line.startswith(f"ensemble of 3 - {result['scores']['test']['value']:.4g} ") for line in lines)
+
+
+def test_a_wider_untouched_backbone_and_recipes_for_which_there_was_no_time_are_told(finished, copy_of):
+    result = json.loads((finished / "result.json").read_text())
+    backbone, schedule = (
+        result["backbone"] | {"untouched_width": 8},
+        result["schedule"] | {"tune_trials": 8, "tried": 3},
+    )
+    shown = dashnas("show", with_result(copy_of(finished), backbone=backbone, schedule=schedule)).stdout
+    assert "width 4, untouched 8" in shown
+    assert "3 recipes of up to 1 epoch" in shown
 
 
 def test_a_race_that_the_untouched_backbone_won_is_told(finished, copy_of):

@@ -12,10 +12,12 @@ from dashnas.pipeline import DryRun
 def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
     """What `dashnas fit --dry-run` prints."""
     schedule = would.schedule
+    members = would.settings.get("ensemble", 1)
+    each = f", {members} networks" if members > 1 else ""
     planned = {
         "search": f"{schedule.search_epochs} epochs",
         "tune": f"{schedule.tune_trials} x {schedule.tune_epochs} epochs at most",
-        "retrain": f"{schedule.retrain_epochs} epochs",
+        "retrain": f"{schedule.retrain_epochs} epochs{each}",
         "backbone": f"{schedule.retrain_epochs} epochs",
     }
     phases = plain_table("phase", "planned", "seconds, about")
@@ -24,7 +26,7 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
         planned |= {
             "search": "none: left out" if would.settings["schedule"] else "none: no time for it",
             "tune": trial,
-            "retrain": "-",
+            "retrain": f"{schedule.retrain_epochs} epochs, {members - 1} more" if members > 1 else "-",
         }
     for name, seconds in would.seconds.items():
         phases.add_row(name, planned[name], f"{seconds:.1f}")
@@ -38,7 +40,8 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
         shape = "x".join(map(str, layer.map_shape))
         layers.add_row(name, shape, str(len(layer.candidates)), str(len(layer.dropped)))
     kept = [f"{name} stays as it is: {reason}" for name, reason in would.conversion.kept.items()]
-    network = f"backbone {would.settings['backbone']}, width {would.settings['width']}"
+    wider = "" if schedule.backbone_width is None else f", untouched {schedule.backbone_width}"
+    network = f"backbone {would.settings['backbone']}, width {would.settings['width']}{wider}"
     return (
         network,
         "",

@@ -161,8 +161,8 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     width = "" if backbone["width"] is None else f", width {backbone['width']}"
-    untouched = backbone.get("untouched_width", backbone["width"])
-    wider = "" if untouched == backbone["width"] else f", untouched {untouched}"
+    untouched_width = backbone.get("untouched_width", backbone["width"])
+    wider = "" if untouched_width == backbone["width"] else f", untouched {untouched_width}"
     table.add_row("backbone", f"{backbone['name']}{width}{wider}")
     untouched = f"{result['backbone_parameters']:,} untouched"
     kind = {"derived": "searched", "random": "random", "backbone": "with positions"}[result["network"]]
@@ -185,7 +185,8 @@ def _how_it_was_made(result: Mapping[str, Any]) -> Table:
     if result["backbone_recipe"] != result["recipe"]:
         table.add_row("", f"of the untouched backbone: {_recipe(result['backbone_recipe'])}")
     searched = f"search {count(schedule['search_epochs'], 'epoch')}" if schedule["search_epochs"] else "no search"
-    tuned = f"{count(schedule['tune_trials'], 'recipe')} of up to {count(schedule['tune_epochs'], 'epoch')}, "
+    recipes = schedule.get("tried") or schedule["tune_trials"]
+    tuned = f"{count(recipes, 'recipe')} of up to {count(schedule['tune_epochs'], 'epoch')}, "
     if "validation" not in result["scores"]:  # the untouched backbone had the whole budget
         tuned = ""
     table.add_row(

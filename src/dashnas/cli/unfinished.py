@@ -1,6 +1,6 @@
 """A run that is not finished as tables: how far it is, and how to go on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,17 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
     with damage_named(run / "winner.json"):
         path = run / "winner.json"
         decided: dict[str, Any] = read_json(path) if path.exists() else {"network": ""}
-        winner, head = decided["network"], decided.get("head")
+        winner, head, others = decided["network"], decided.get("head"), list(decided.get("others", ()))
         kept = head is not None and is_evidence(float(head["confidence"]))
         if winner and winner not in RACERS:
             raise ValueError(f"unknown network {winner!r}")
     with damage_named(run / "run.json"):
         settings = read_json(run / "run.json")["settings"]
-        parts.append(_progress_table(run, schedule, trials, settings, untouched=winner == "backbone" and not kept))
+        # The untouched backbone to compare with is a member of an ensemble itself, unless positions are kept.
+        untouched = winner == "backbone" and not kept
+        later = [n for n, name in enumerate(others, start=1) if kept or untouched or name != "backbone"]
+        members = later if winner else range(1, settings.get("ensemble", 1))
+        parts.append(_progress_table(run, schedule, trials, settings, untouched=untouched, members=members))
     if winner and settings["tune"]["race"] and schedule.search_epochs:
         parts += ["", f"the race was won by: {RACERS[winner]}"]
     if (run / "architecture.json").exists():
@@ -46,7 +50,13 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
 
 
 def _progress_table(
-    run: Path, schedule: Schedule, trials: int, settings: Mapping[str, Any], *, untouched: bool
+    run: Path,
+    schedule: Schedule,
+    trials: int,
+    settings: Mapping[str, Any],
+    *,
+    untouched: bool,
+    members: Iterable[int],
 ) -> Table:
     done: dict[str, int] = {}
     for event in read_events(run):
@@ -56,8 +66,8 @@ def _progress_table(
     def row(title: str, phase: str, planned: int) -> None:
         table.add_row(title, str(done.get(phase, 0)), count(planned, "epoch"))
 
-    def members() -> None:
-        for number in range(1, settings.get("ensemble", 1)):
+    def ensemble() -> None:
+        for number in members:
             row(f"member {number + 1} of the ensemble", f"member-{number}", schedule.retrain_epochs)
 
     race = settings["tune"]["race"]
@@ -72,16 +82,18 @@ def _progress_table(
             row("trial", "tune-0", schedule.backbone_epochs)
         if not untouched and (run / "winner.json").exists():
             row("retrain", "retrain", schedule.retrain_epochs)
-        members()
+        ensemble()
         row("backbone", "backbone", schedule.retrain_epochs)
         return table
     # Each recipe, and each network beside the first one under the same recipe.
-    racing = schedule.tune_trials + (2 if random_races(schedule.tune_trials) else 1) if race else schedule.tune_trials
+    racing = schedule.tried or schedule.tune_trials
+    if race:
+        racing += 2 if random_races(schedule.tune_trials) else 1
     table.add_row("race and recipes" if race else "tune", str(trials), count(racing, "training"))
     if not race:
         row("backbone for validation", "tune-backbone", schedule.tune_epochs)
     if not untouched:
         row("retrain", "retrain", schedule.retrain_epochs)
-    members()
+    ensemble()
     row("backbone", "backbone", schedule.retrain_epochs)
     return table

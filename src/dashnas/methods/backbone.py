@@ -32,7 +32,7 @@ class PlainBackbone:
         with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
             schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, training_alone))
             retrained = job.retrain("backbone", None, job.config.recipe, schedule)
-            return fitted(job, schedule, outcome_of(job, [retrained], [None]), validation=None, report={})
+            return fitted(job, schedule, outcome_of(job, {"backbone": retrained}, [None]), validation=None, report={})
 
 
 def stock_options(task: MethodTask) -> Options:

@@ -52,7 +52,11 @@ class TunedBackbone:
             retrained = job.retrain("backbone", None, trials.recipe(best), schedule)
             report = {"trials": schedule.tune_trials, "halving": trials.scored, "best_trial": best}
             return fitted(
-                job, schedule, outcome_of(job, [retrained], [None]), validation=trials.score(best), report=report
+                job,
+                schedule,
+                outcome_of(job, {"backbone": retrained}, [None]),
+                validation=trials.score(best),
+                report=report,
             )
 
 

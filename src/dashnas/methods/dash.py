@@ -53,7 +53,7 @@ def search_tune_retrain(job: Job, schedule: Schedule) -> Fitted:
     """All phases of a job but those of the untouched backbone; without a search where an architecture was given."""
     found = searched(job, schedule)
     tuned = tune(job, found)
-    outcome = train_outcome(job, tuned, "retrain")
+    outcome = train_outcome(job, tuned)
     report = {
         "trials": len(tuned.trials),
         "network": tuned.network,
