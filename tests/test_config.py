@@ -53,6 +53,7 @@ REFUSED = [
     (Schedule, {**SCHEDULE, "tune_trials": 0}, "tune_trials must be at least 1, got 0"),
     (Schedule, {**SCHEDULE, "tune_epochs": 0}, "tune_epochs must be at least 1, got 0"),
     (Schedule, {**SCHEDULE, "tune_epochs": 1.5}, "tune_epochs must be a whole number, got 1.5"),
+    (Schedule, {**SCHEDULE, "width": True}, "width must be a whole number, got True"),
     (Schedule, {**SCHEDULE, "backbone_epochs": "2"}, "backbone_epochs must be a whole number, got '2'"),
     (Schedule, {**SCHEDULE, "retrain_epochs": 0}, "retrain_epochs must be at least 1, got 0"),
     (FitConfig, {"memory_bytes": 0}, "memory must be a positive number of bytes, got 0"),

@@ -229,7 +229,7 @@ def test_members_that_cannot_be_are_damage(others, tmp_path, monkeypatch):
         fit(arrays(TargetKind.CLASSES), asked, out=run)
 
 
-@pytest.mark.parametrize("ensemble", [0, -1])
-def test_an_ensemble_has_at_least_one_network(ensemble):
-    with pytest.raises(ConfigError, match=f"ensemble must be at least 1, got {ensemble}"):
+@pytest.mark.parametrize(("ensemble", "message"), [(0, "at least 1, got 0"), (10**9, "at most 100, got 1000000000")])
+def test_an_ensemble_has_a_sensible_number_of_networks(ensemble, message):
+    with pytest.raises(ConfigError, match=f"ensemble must be {message}"):
         fit(arrays(TargetKind.CLASSES), options(ensemble=ensemble))

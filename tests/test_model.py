@@ -195,6 +195,7 @@ def test_a_model_of_before_there_were_ensembles_is_read(saved):
         {"members": 3},
         {"members": [{}]},
         {"members": ["derived"]},
+        {"width": "4"},
     ],
 )
 def test_a_damaged_description_is_refused(changes, saved):

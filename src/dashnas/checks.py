@@ -17,7 +17,8 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_count(name: str, value: int) -> None:
-    require(isinstance(value, Integral), f"{name} must be a whole number, got {value!r}")
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    require(is_whole, f"{name} must be a whole number, got {value!r}")
     require(value >= 1, f"{name} must be at least 1, got {value}")
     require(value <= MOST, f"{name} must be at most {MOST}, got {value}")
 

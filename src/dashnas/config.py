@@ -15,6 +15,9 @@ from dashnas.precision import Precision
 from dashnas.recipe import RECIPES, Optimiser, Recipe
 from dashnas.space import SearchSpace
 
+MOST_MEMBERS = 100
+"""Of an ensemble; all of them are in memory in the end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRateSchedule:
@@ -244,7 +247,11 @@ class FitConfig:
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
         check_protocol(self.protocol)
         require(self.loss_scale > 0, f"loss_scale must be positive, got {self.loss_scale}")
-        require_positive_or_none("max_latency_seconds", self.max_latency_seconds)
+        require(self.ensemble <= MOST_MEMBERS, f"ensemble must be at most {MOST_MEMBERS}, got {self.ensemble}")
+        require(
+            self.max_latency_seconds is None or 0 < self.max_latency_seconds < inf,
+            f"max_latency_seconds must be positive, or None for none, got {self.max_latency_seconds}",
+        )
         for name in ("width", "search_width", "max_parameters", "threads"):
             if (value := getattr(self, name)) is not None:
                 require_count(name, value)

@@ -484,6 +484,13 @@ class Job:
         widths: tuple[int | None, ...] = WIDTHS if self.config.width is None else (self.config.width,)
         if not self.limits:
             return widths
+        wider = None if self.config.schedule is None else self.config.schedule.backbone_width
+        if wider is not None and not self.is_within_limits(None, width=wider):
+            raise ConfigError(
+                f"the schedule has an untouched backbone of width {wider}, which has "
+                f"{self.cost(None, width=wider).describe()}, more than {self.limits.describe()}; allow more, or leave "
+                "the schedule out"
+            )
         given = self.given_architecture
         must_fit = {"given network" if given else "untouched backbone": given}
         if "search" in self.networks:
@@ -505,10 +512,12 @@ class Job:
             f"the {name} of width {least} has {self.cost(architecture, width=least).describe()}"
             for name, architecture in must_fit.items()
         )
-        raise ConfigError(
-            f"the outcome is to have at most {self.limits.describe()}, but {costs}; allow more, or give a smaller "
-            "--width"
-        )
+        ways = ["allow more"]
+        if not self._may_narrow:
+            ways.append("give a smaller --width")
+        if self.config.ensemble > 1:
+            ways.append("give a smaller --ensemble")
+        raise ConfigError(f"the outcome is to have at most {self.limits.describe()}, but {costs}; {', or '.join(ways)}")
 
     def cost(
         self, architecture: Architecture | None, *, cells: tuple[int, ...] | None = None, width: int | None = None

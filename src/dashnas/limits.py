@@ -196,7 +196,7 @@ def parse_number(text: str) -> int:
     Raises:
         ConfigError: anything else.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d+)?)\s*([kKmM]?)\s*", text)
     number = 0 if match is None else round(float(match[1]) * {"": 1, "k": 1000, "m": 10**6}[match[2].lower()])
     if number < 1:
         raise ConfigError(f"cannot read {text!r} as a number of parameters; write it as 50000, 50k or 1.5M")
@@ -209,7 +209,7 @@ def parse_latency(text: str) -> float:
     Raises:
         ConfigError: anything else.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s)\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d+)?)\s*(us|ms|s)\s*", text)
     seconds = 0.0 if match is None else float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
     if not seconds > 0:
         raise ConfigError(f"cannot read {text!r} as the time of an answer; write it as 500us, 5ms or 0.1s")

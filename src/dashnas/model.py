@@ -137,7 +137,8 @@ class TrainedModel:
             )
             normaliser = Normaliser.from_json(content["normaliser"])
             impute = bool(content["impute"])
-        with isolated_rng(torch.device("cpu")):  # fresh weights are drawn, to be replaced at once
+        # Fresh weights are drawn, to be replaced at once.
+        with isolated_rng(torch.device("cpu")), damage_named(folder / "config.json"):
             networks = [member.topology.build(spec, member.architecture) for member in members or [first]]
         network = Ensemble(networks, spec.target_kind) if members else networks[0]
         path = folder / "model.safetensors"

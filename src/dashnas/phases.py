@@ -98,14 +98,8 @@ class Tuned(NamedTuple):
 def decide_schedule(job: Job) -> Schedule:
     """The schedule that was given, or else the one that fits the budget after a few timed steps; and the width."""
     if job.config.schedule is not None:
-        schedule, width = job.config.schedule, job.widths[-1]
-        if schedule.backbone_width is not None and not job.is_within_limits(None, width=schedule.backbone_width):
-            raise ConfigError(
-                f"the schedule has an untouched backbone of width {schedule.backbone_width}, which has "
-                f"{job.cost(None, width=schedule.backbone_width).describe()}, more than {job.limits.describe()}; allow "
-                "more, or leave the schedule out"
-            )
-        return schedule if width == job.config.width else replace(schedule, width=width)
+        width = job.widths[-1]
+        return job.config.schedule if width == job.config.width else replace(job.config.schedule, width=width)
     assert job.config.budget_seconds is not None
     return job.schedule_within(job.config.budget_seconds)
 
