@@ -215,7 +215,53 @@ def test_the_untouched_backbone_may_be_wider_where_it_gets_many_epochs(seconds, 
         # Both have about as much time in the race.
         if widths[1]:
             theirs = schedule.tune_epochs * 0.3
-            assert 0.8 * theirs < schedule.epochs_of("backbone") * seconds * widths[1] / 16 <= theirs
+            assert 0.8 * theirs < schedule.epochs_of("backbone") * seconds * widths[1] / 16 < 1.01 * theirs
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "asked", "chosen"),
+    [
+        (0.5, 1.0, None, "bfloat16"),
+        (0.99, 1.0, None, "float32"),  # not worth the digits
+        (2.0, 1.0, None, "float32"),
+        (2.0, 1.0, "bfloat16", "bfloat16"),
+        (0.5, 1.0, "float32", "float32"),
+    ],
+)
+@pytest.mark.parametrize("more", [{"race": True}, {"architecture": ARCHITECTURE}])
+def test_a_budget_chooses_the_precision_in_which_steps_are_faster(more, narrow, wide, asked, chosen, monkeypatch):
+    monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: True)
+    monkeypatch.setattr(
+        "dashnas.job.time_steps", lambda phase, *_, **__: 1e-3 * (narrow if phase.precision == "bfloat16" else wide)
+    )
+    free = options(epochs=None, tune_trials=None, budget_seconds=100, precision=asked, **more)
+    with job(free) as one:
+        schedule = settled_schedule(one)
+        assert one.config.retrain.precision == chosen
+        assert one.config.search.precision == (asked or "float32")
+        assert schedule.precision == (None if asked else chosen)
+        if "race" in more:
+            after = one.schedule_after_search(schedule, ARCHITECTURE, 1.0, untouched_raced=True)
+            assert after.precision == schedule.precision
+    repeated = options(epochs=None, tune_trials=None, width=None, schedule=schedule, **more)
+    with job(repeated) as one:
+        monkeypatch.setattr("dashnas.job.time_steps", lambda *_, **__: pytest.fail("timed"))
+        settled_schedule(one)
+        assert one.config.retrain.precision == (chosen if not asked else "bfloat16")
+    for precision in ("float32", "tf32"):
+        with job(replace(repeated, precision=precision)) as one:
+            settled_schedule(one)
+            assert one.config.retrain.precision == precision
+
+
+def test_numbers_are_trained_for_in_float32_without_timing_anything_else(monkeypatch):
+    monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: True)
+    timed = set()
+    monkeypatch.setattr("dashnas.job.time_steps", lambda phase, *_, **__: timed.add(phase.precision) or 1e-3)
+    free = options(epochs=None, tune_trials=None, budget_seconds=100)
+    with workspace(arrays(TargetKind.REGRESSION), free, None, None) as one:
+        assert settled_schedule(one).precision is None
+    assert timed == {"float32"}
 
 
 def test_a_width_that_was_asked_for_is_kept_within_a_budget(monkeypatch):

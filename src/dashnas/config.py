@@ -163,6 +163,8 @@ class Schedule:
     """Channels of the first stage of the untouched backbone, where a budget lets it be wider than `width`."""
     tried: int | None = None
     """Recipes that a budget had time for, where they were fewer than `tune_trials`."""
+    precision: Precision | None = None
+    """Of tuning and training, where a budget chose it. A plain string does too."""
 
     def __post_init__(self) -> None:
         require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
@@ -172,6 +174,8 @@ class Schedule:
         for name in ("width", "backbone_epochs", "backbone_width", "tried"):
             if (value := getattr(self, name)) is not None:
                 require_count(name, value)
+        if self.precision is not None:
+            read_name(self, "precision", Precision)
         require(
             self.backbone_width is None or (self.width is not None and self.backbone_width > self.width),
             f"backbone_width must be larger than width ({self.width}), or None for the same; got {self.backbone_width}",

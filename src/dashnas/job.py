@@ -41,6 +41,7 @@ from dashnas.metrics import Metric, is_evidence
 from dashnas.microbatch import FEWEST, MICRO_BATCHES, shared_micro_batch
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
+from dashnas.precision import Precision
 from dashnas.presets import DEFAULT_STEPS, QUICK_STEPS, Options, resolve, usual_schedule
 from dashnas.probe import HeadProbe, probe_head
 from dashnas.progress import Reporter, Silent
@@ -60,6 +61,10 @@ WIDTHS = (16, 32, 64)
 
 FEWEST_CHANNELS = 4
 """Smallest width that limits of the outcome may lead to, where none was asked for."""
+
+
+FASTER = 0.95
+"""Share of a step's time in float32 that it may take at most in bfloat16, for its fewer digits to be worth it."""
 
 
 MOST_DRAWS = 20
@@ -165,6 +170,7 @@ class Job:
         self.limits = Limits(config.max_parameters, config.max_latency_seconds).shared(config.ensemble)
         planned = None if config.schedule is None else config.schedule.width
         self._may_narrow = options.width is None and planned is None
+        self._may_widen = options.precision is None and config.schedule is None
         self._costs: dict[tuple[Hashable, Topology], Cost] = {}
         """What networks cost, each timed once."""
         self._needs: dict[tuple[int | None, int | None], dict[str, Need]] = {}
@@ -320,24 +326,46 @@ class Job:
         self, architecture: Architecture | None, names: Collection[str] = ("derived", "backbone")
     ) -> dict[str, Phase]:
         """Of the networks that are no supernets; they have dropout, as the recipes to try may."""
-        config = self.config
         return {
-            name: retrain_phase(
-                name, self.network(chosen, config.recipe.dropout or SOME_DROPOUT), self.data.train, self.loss,
-                config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0,
-            )
+            name: self._sample_training(name, chosen)
             for name, chosen in (("derived", architecture), ("backbone", None))
             if name in self.networks and name in names
-        }  # fmt: skip
+        }
+
+    def _sample_training(self, name: str, architecture: Architecture | None) -> Phase:
+        config = self.config
+        return retrain_phase(
+            name, self.network(architecture, config.recipe.dropout or SOME_DROPOUT), self.data.train, self.loss,
+            config.recipe, config.retrain, epochs=1, batch_size=self.batch_size, seed=0,
+        )  # fmt: skip
 
     def schedule_within(self, budget_seconds: float, plan: Planner = plan) -> Schedule:
         """The schedule for a budget; where the width is free, the largest one that still gets enough epochs.
+
+        Where the precision is free too, it is the one in which steps are faster.
 
         Args:
             budget_seconds: from the start of the run.
             plan: makes the schedule from what epochs cost.
         """
         deadline = self.started + budget_seconds
+        if not self._may_widen or self.config.retrain.precision is Precision.FLOAT32:
+            return self._schedule_until(deadline, plan)
+        self.use_width(self.widths[0])
+        narrow, wide = (self._step_seconds(precision) for precision in (Precision.BFLOAT16, Precision.FLOAT32))
+        precision = Precision.BFLOAT16 if narrow < FASTER * wide else Precision.FLOAT32
+        self.use_precision(precision)
+        return replace(self._schedule_until(deadline, plan), precision=precision)
+
+    def _step_seconds(self, precision: Precision) -> float:
+        """What a training step takes in a precision, of the given network or the untouched backbone."""
+        self.use_precision(precision)
+        self._refuse_too_large()
+        phase = self._sample_training("backbone", self.given_architecture)
+        need = self._weigh(phase, free_bytes(self.session.device), measure=False)
+        return time_steps(phase, self.session.device, micro_batch=need.micro_batch)
+
+    def _schedule_until(self, deadline: float, plan: Planner) -> Schedule:
         best: Schedule | None = None
         costs: EpochCosts | None = None
         widths = self.widths
@@ -438,6 +466,7 @@ class Job:
             search_epochs=schedule.search_epochs,
             width=schedule.width,
             backbone_width=schedule.backbone_width,
+            precision=schedule.precision,
         )
         if not untouched_raced:
             return rest
@@ -542,6 +571,16 @@ class Job:
     ) -> bool:
         """Whether a network may be the outcome; the arguments are those of `cost`."""
         return not self.limits or self.limits.allow(self.cost(architecture, cells=cells, width=width))
+
+    def adopt(self, schedule: Schedule) -> None:
+        """Take over what a schedule says of networks and arithmetic."""
+        self.use_width(schedule.width, backbone_width=schedule.backbone_width)
+        if schedule.precision is not None:
+            self.use_precision(schedule.precision)
+
+    def use_precision(self, precision: Precision) -> None:
+        """Set the precision of tuning and training."""
+        self.config = replace(self.config, retrain=replace(self.config.retrain, precision=precision))
 
     def use_width(self, width: int | None, *, backbone_width: int | None = None) -> None:
         """Set the width of all networks, where it is not None, and that of the untouched backbone where it is wider."""

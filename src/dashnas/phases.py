@@ -109,7 +109,7 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
     content = job.session.run.remember("schedule.json", lambda: asdict(decide(job)))
     with damage_named(job.session.run.folder / "schedule.json"):
         schedule = Schedule(**content)
-    job.use_width(schedule.width, backbone_width=schedule.backbone_width)
+    job.adopt(schedule)
     if schedule.search_epochs == 0 and job.given_architecture is None:
         job.leave_out_search()
     job.settle_micro_batches()

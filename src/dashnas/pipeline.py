@@ -128,7 +128,7 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
     """
     with workspace(source, options or Options(), None, reporter) as job:
         schedule = decide_schedule(job)
-        job.use_width(schedule.width, backbone_width=schedule.backbone_width)
+        job.adopt(schedule)
         derived = schedule.search_epochs > 0 or job.given_architecture is not None
         if not derived:
             job.leave_out_search()

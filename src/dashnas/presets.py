@@ -87,7 +87,8 @@ class Options:
     """Of the weights in the search; the architecture parameters have half of it, as in the presets."""
     precision: Precision | None = None
     """Of the arithmetic of training steps: `float32`, `tf32` or `bfloat16`. None is float32, but in `default` and
-    `quick` bfloat16 to train for classes, labels and binary maps on a CPU that computes in it."""
+    `quick` bfloat16 to train for classes, labels and binary maps on a CPU that computes in it; within a budget only
+    where that is faster."""
     batch_size: int | None = None
     """Samples of a training step."""
     optimiser: Optimiser | None = None
@@ -273,6 +274,8 @@ def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> 
         if given or options.budget_seconds is not None:
             raise ConfigError("a schedule says all epochs and trials; give no budget and no epochs beside it")
         schedule = options.schedule if race else replace(options.schedule, backbone_epochs=None, backbone_width=None)
+        if options.precision is not None:
+            schedule = replace(schedule, precision=None)
         return _searching(options, schedule, race)
     if options.budget_seconds is not None:
         if given:

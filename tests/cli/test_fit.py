@@ -145,7 +145,7 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     assert [recipe[n] for n in ("optimiser", "learning_rate", "weight_decay", "dropout")] == ["adamw", 0.05, 0.001, 0.1]
     assert settings["schedule"] == {
         "search_epochs": 2, "tune_trials": 1, "tune_epochs": 3, "retrain_epochs": 1, "width": None,
-        "backbone_epochs": None, "backbone_width": None, "tried": None,
+        "backbone_epochs": None, "backbone_width": None, "tried": None, "precision": None,
     }  # fmt: skip
     assert settings["data"] == {
         "target": "classes", "images": False, "impute": True,

@@ -173,7 +173,7 @@ def read_options(
         _option(
             _MACHINE,
             "Of training steps: float32, tf32 or bfloat16. Left out, it is bfloat16 in default and quick for classes, "
-            "labels and binary maps on a CPU that computes in it, else float32.",
+            "labels and binary maps on a CPU that computes in it, within a budget where that is faster, else float32.",
         ),
     ] = None,
     seed: Annotated[int, _option(_MACHINE, "Of every random draw.")] = 0,
