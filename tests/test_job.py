@@ -495,7 +495,8 @@ def test_what_a_budget_was_planned_with_is_not_weighed_again(monkeypatch):
     monkeypatch.setattr(
         "dashnas.job.count_step", lambda phase, device: weighed.append(phase.name) or count(phase, device)
     )
-    with job(options(width=8, epochs=None, tune_trials=None, budget_seconds=1)) as one:
+    budget = {"epochs": None, "tune_trials": None, "budget_seconds": 1}
+    with job(options(width=8, precision="float32", **budget)) as one:  # or steps in both would be weighed and timed
         settled_schedule(one)
         assert one.session.run.read("micro_batch.json", default={}) == {"search": 16, "derived": 16, "backbone": 16}
     assert sorted(weighed) == ["backbone", "derived", "search"]
