@@ -80,9 +80,11 @@ NETWORKS = {
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_the_estimate_is_within_a_quarter_of_what_is_measured(network):
-    estimate, measured = (
+    # The system may take pages back from a process meanwhile, which then seems to need less: the larger of two counts.
+    estimate, *counts = (
         int(subprocess.check_output([sys.executable, "-c", DRIVER, what, *network.split()], timeout=300))
-        for what in ("estimate", "measure")
+        for what in ("estimate", "measure", "measure")
     )
+    measured = max(counts)
     print(f"{estimate / 1e6:.0f} MB estimated, {measured / 1e6:.0f} MB measured: {estimate / measured - 1:+.0%}")
     assert estimate == pytest.approx(measured, rel=0.25)
