@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -352,6 +352,7 @@ class Job:
         if not self._may_widen or self.config.retrain.precision is Precision.FLOAT32:
             return self._schedule_until(deadline, plan)
         self.use_width(self.widths[0])
+        self._refuse_too_large()
         narrow, wide = (self._step_seconds(precision) for precision in (Precision.BFLOAT16, Precision.FLOAT32))
         precision = Precision.BFLOAT16 if narrow < FASTER * wide else Precision.FLOAT32
         self.use_precision(precision)
@@ -360,7 +361,6 @@ class Job:
     def _step_seconds(self, precision: Precision) -> float:
         """What a training step takes in a precision, of the given network or the untouched backbone."""
         self.use_precision(precision)
-        self._refuse_too_large()
         phase = self._sample_training("backbone", self.given_architecture)
         need = self._weigh(phase, free_bytes(self.session.device), measure=False)
         return time_steps(phase, self.session.device, micro_batch=need.micro_batch)
@@ -886,23 +886,27 @@ def _of_copy(copy: int) -> tuple[int, ...]:
 
 def _largest(conversion: Conversion) -> Architecture:
     """The architecture that costs most to train."""
-    return Architecture({name: _by_cost(layer)[-1] for name, layer in conversion.searchable.items()})
+    return Architecture(
+        {name: max(layer.candidates, key=_training_cost(layer)) for name, layer in conversion.searchable.items()}
+    )
 
 
 def _smallest(conversion: Conversion) -> Architecture:
     """The architecture that costs least to train."""
-    return Architecture({name: _by_cost(layer)[0] for name, layer in conversion.searchable.items()})
+    return Architecture(
+        {name: min(layer.candidates, key=_training_cost(layer)) for name, layer in conversion.searchable.items()}
+    )
 
 
-def _by_cost(layer: Searchable) -> list[Candidate]:
-    """The candidates of a layer, from the cheapest to train to the dearest."""
+def _training_cost(layer: Searchable) -> Callable[[Candidate], tuple[int, int]]:
+    """What tells which candidate of a layer costs more to train: its taps, and how far they reach."""
     spatial_dims = len(layer.map_shape)
 
     def cost(candidate: Candidate) -> tuple[int, int]:
         taps = math.prod(per_axis(candidate.kernel_size, spatial_dims))
         return taps, sum(candidate.half_reach(spatial_dims))
 
-    return sorted(layer.candidates, key=cost)
+    return cost
 
 
 def find_device(name: str) -> torch.device:

@@ -154,7 +154,7 @@ def likeliest_within(
 
 def _ever_smaller(choices: Mapping[str, Sequence[Choice]], limits: Limits) -> list[Architecture]:
     """What ever stronger penalties lead to, from the likeliest architecture to the smallest."""
-    costs = {name: _costs(layer, choices, limits) for name, layer in choices.items()}
+    costs = _shares(choices, limits)
     current = {name: max(range(len(layer)), key=lambda i: layer[i].log_probability) for name, layer in choices.items()}
 
     def architecture() -> Architecture:
@@ -178,16 +178,18 @@ def _ever_smaller(choices: Mapping[str, Sequence[Choice]], limits: Limits) -> li
     return path
 
 
-def _costs(layer: Sequence[Choice], choices: Mapping[str, Sequence[Choice]], limits: Limits) -> list[float]:
-    """Of each choice of a layer, as a share of what the largest architecture costs."""
+def _shares(choices: Mapping[str, Sequence[Choice]], limits: Limits) -> dict[str, list[float]]:
+    """Of what the largest architecture costs, by layer the share of each choice; only what is limited counts."""
     every = choices.values()
     weights = sum(max(choice.weights for choice in layer) for layer in every)
     operations = sum(max(choice.operations for choice in layer) for layer in every)
-    return [
-        (limits.parameters is not None) * choice.weights / weights
-        + (limits.latency_seconds is not None) * choice.operations / operations
-        for choice in layer
-    ]
+
+    def share(choice: Choice) -> float:
+        of_weights = 0.0 if limits.parameters is None else choice.weights / weights
+        of_operations = 0.0 if limits.latency_seconds is None else choice.operations / operations
+        return of_weights + of_operations
+
+    return {name: [share(choice) for choice in layer] for name, layer in choices.items()}
 
 
 def parse_number(text: str) -> int:

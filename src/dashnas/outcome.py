@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dashnas.ensemble import Ensemble
 from dashnas.job import Job, Retrained
 from dashnas.model import Member, TrainedModel
-from dashnas.phases import Tuned
+from dashnas.phases import Tuned, member_phases
 from dashnas.space import Architecture
 
 
@@ -42,11 +42,9 @@ def train_outcome(job: Job, tuned: Tuned) -> Outcome:
     """
     trained: dict[str, Retrained] = {}
     seen: Counter[str] = Counter()
-    for number, network in enumerate(tuned.members):
+    phases = member_phases(tuned.members, positions=tuned.cells is not None)
+    for name, network in zip(phases, tuned.members, strict=True):
         copy = seen[network]
-        name = f"member-{number}" if number else "retrain"
-        if network == "backbone" and not copy and tuned.cells is None:
-            name = "backbone"  # it is the one to compare with, too
         trained[name] = job.retrain(
             name,
             tuned.entrants[network],

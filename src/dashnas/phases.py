@@ -1,6 +1,6 @@
 """The phases of a job that leave a file in its run: schedule, search and tuning, each read again where it was done."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from types import MappingProxyType
@@ -260,9 +260,8 @@ def _decide(
         job.session.reporter.message(f"a head with positions would exceed {job.limits.describe()}")
         head = None
     tried = len(trials) - (len(entrants) - 1)
-    if job.config.budget_seconds is not None and tried < schedule.tune_trials:
+    if job.config.schedule is None and tried < schedule.tune_trials:
         schedule = replace(schedule, tried=tried)
-        run.write("schedule.json", asdict(schedule))
     if job.config.schedule is None and race:
         phases = ("retrain", "backbone", *(f"member-{number}" for number in range(1, len(members))))
         if begun := [name for name in phases if run.load_checkpoint(name) is not None]:
@@ -273,8 +272,9 @@ def _decide(
             )
         spent = found.seconds + sum(trial.seconds for trial in trials)
         epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
-        touched = "backbone" not in members or (head is not None and head.pays)
-        schedule = job.schedule_after_race(schedule, members, epochs, spent, touched=touched)
+        trained = member_phases(members, positions=head is not None and head.pays)
+        schedule = job.schedule_after_race(schedule, members, epochs, spent, touched="backbone" not in trained)
+    if schedule != found.schedule:
         run.write("schedule.json", asdict(schedule))
     return {
         "network": best.network,
@@ -283,6 +283,21 @@ def _decide(
         "schedule": asdict(schedule),
         "head": None if head is None else asdict(head),
     }
+
+
+def member_phases(members: Sequence[str], *, positions: bool) -> list[str]:
+    """Names of the phases that the members of an outcome are trained in.
+
+    The untouched backbone is the one to compare with, too, and is trained once.
+
+    Args:
+        members: by the names of `Tuned.members`.
+        positions: whether their heads keep positions, so that none of them is untouched.
+    """
+    names = ["retrain", *(f"member-{number}" for number in range(1, len(members)))]
+    if "backbone" in members and not positions:
+        names[members.index("backbone")] = "backbone"
+    return names
 
 
 def _may_keep(cells: tuple[int, ...], job: Job, architectures: Iterable[Architecture | None]) -> bool:

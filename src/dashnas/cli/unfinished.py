@@ -1,6 +1,6 @@
 """A run that is not finished as tables: how far it is, and how to go on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from dashnas.cli.print_out import plain_table
 from dashnas.cli.result_tables import RACERS, architecture_table, count
 from dashnas.config import Schedule
 from dashnas.metrics import is_evidence
+from dashnas.phases import member_phases
 from dashnas.runs import damage_named, read_events, read_json
 from dashnas.space import Architecture
 
@@ -37,11 +38,9 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
             raise ValueError(f"unknown network {winner!r}")
     with damage_named(run / "run.json"):
         settings = read_json(run / "run.json")["settings"]
-        # The untouched backbone to compare with is a member of an ensemble itself, unless positions are kept.
-        untouched = winner == "backbone" and not kept
-        later = [n for n, name in enumerate(others, start=1) if kept or untouched or name != "backbone"]
-        members = later if winner else range(1, settings.get("ensemble", 1))
-        parts.append(_progress_table(run, schedule, trials, settings, untouched=untouched, members=members))
+        members = [winner, *others] if winner else [winner] * settings.get("ensemble", 1)
+        phases = member_phases(members, positions=kept)
+        parts.append(_progress_table(run, schedule, trials, settings, phases))
     if winner and settings["tune"]["race"] and schedule.search_epochs:
         parts += ["", f"the race was won by: {RACERS[winner]}"]
     if (run / "architecture.json").exists():
@@ -50,13 +49,7 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
 
 
 def _progress_table(
-    run: Path,
-    schedule: Schedule,
-    trials: int,
-    settings: Mapping[str, Any],
-    *,
-    untouched: bool,
-    members: Iterable[int],
+    run: Path, schedule: Schedule, trials: int, settings: Mapping[str, Any], phases: Sequence[str]
 ) -> Table:
     done: dict[str, int] = {}
     for event in read_events(run):
@@ -67,8 +60,9 @@ def _progress_table(
         table.add_row(title, str(done.get(phase, 0)), count(planned, "epoch"))
 
     def ensemble() -> None:
-        for number in members:
-            row(f"member {number + 1} of the ensemble", f"member-{number}", schedule.retrain_epochs)
+        for number, phase in enumerate(phases[1:], start=2):
+            if phase != "backbone":  # which has a row of its own
+                row(f"member {number} of the ensemble", phase, schedule.retrain_epochs)
 
     race = settings["tune"]["race"]
     if schedule.search_epochs:
@@ -80,7 +74,7 @@ def _progress_table(
     if not schedule.search_epochs and "architecture" not in settings:  # the untouched backbone has all of the time
         if schedule.backbone_epochs is not None:
             row("trial", "tune-0", schedule.backbone_epochs)
-        if not untouched and (run / "winner.json").exists():
+        if phases[0] == "retrain" and (run / "winner.json").exists():
             row("retrain", "retrain", schedule.retrain_epochs)
         ensemble()
         row("backbone", "backbone", schedule.retrain_epochs)
@@ -92,7 +86,7 @@ def _progress_table(
     table.add_row("race and recipes" if race else "tune", str(trials), count(racing, "training"))
     if not race:
         row("backbone for validation", "tune-backbone", schedule.tune_epochs)
-    if not untouched:
+    if phases[0] == "retrain":
         row("retrain", "retrain", schedule.retrain_epochs)
     ensemble()
     row("backbone", "backbone", schedule.retrain_epochs)
