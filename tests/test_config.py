@@ -31,6 +31,7 @@ REFUSED = [
     (Recipe, {"weight_decay": -1e-4}, "weight_decay must not be negative, got -0.0001"),
     (Recipe, {"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
     (Recipe, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+    (Recipe, {"cutout": 1.0}, r"cutout must lie in \[0, 1\), got 1.0"),
     (SearchConfig, {"learning_rate": -1}, "learning_rate must be positive, got -1"),
     (SearchConfig, {"arch_learning_rate": 0}, "arch_learning_rate must be positive, got 0"),
     (SearchConfig, {"temperature": 0}, "temperature must be positive, got 0"),

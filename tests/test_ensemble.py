@@ -148,7 +148,7 @@ def race(monkeypatch):
     """What an ensemble of three comes to where each rival of the winner helps, or does not."""
 
     def run(helpful: set[str], out=None, **more):
-        monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
+        monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
         monkeypatch.setattr(Job, "improves_with", lambda self, other, *_: other in helpful)
         asked = options(**{"race": True, "ensemble": 3, "tune_trials": 4, "epochs": 2, **more})
         return fit(arrays(TargetKind.CLASSES), asked, out=out).summary
@@ -178,10 +178,10 @@ def test_no_more_rivals_are_members_than_there_are_seats(race):
 ])  # fmt: skip
 def test_a_rival_helps_where_both_together_are_better_than_the_winner(alone, together, higher, helps, monkeypatch):
     monkeypatch.setattr(
-        "dashnas.job.validate", lambda network, *_, **__: together if isinstance(network, Ensemble) else alone
+        "dashnas.race.validate", lambda network, *_, **__: together if isinstance(network, Ensemble) else alone
     )
     told = []
-    monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
+    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
     real = Job.improves_with
     monkeypatch.setattr(Job, "improves_with", lambda *arguments: told.append(real(*arguments)) or told[-1])
     kind = TargetKind.MULTI_LABEL if higher else TargetKind.CLASSES
@@ -210,7 +210,7 @@ def test_an_ensemble_shares_the_time_of_the_final_training():
 
 
 def test_a_dry_run_tells_the_time_of_all_members(monkeypatch):
-    monkeypatch.setattr("dashnas.job.time_steps", lambda *_, **__: 0.1)
+    monkeypatch.setattr("dashnas.calibration.time_steps", lambda *_, **__: 0.1)
     alone, three = (
         dry_run(arrays(TargetKind.CLASSES), options(ensemble=number)).seconds["retrain"] for number in (1, 3)
     )

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dashnas.data import DataConfig, Normaliser, TargetKind, prepare
-from dashnas.evaluate import final_scores, predict, right_answers, validate, value_of
+from dashnas.evaluate import final_scores, hoped_for, predict, right_answers, validate, value_of
 from dashnas.metrics import METRICS, Metric, UndefinedScoreError, get_metric, score
 from dashnas.protocol_metrics import find_metric
 from tiny import arrays, prepared
@@ -99,6 +99,26 @@ def test_right_answers_are_right_of_what_is_pooled():
     )
     metric = find_metric("1-macro_f1@record", TargetKind.CLASSES)
     assert value_of(metric, right_answers(made.validation), made.validation) == 0
+
+
+@pytest.mark.parametrize(("mistakes", "left"), [(0, 0), (1, 1), (4, 2), (5, 3), (12, 6)])
+def test_of_classes_half_of_the_mistakes_may_be_hoped_to_be_avoided(mistakes, left):
+    part = prepared().validation
+    answers = 30 * right_answers(part)
+    answers[-mistakes or len(answers) :] *= -1
+    hoped = hoped_for(answers, part)
+    assert value_of(METRICS["error"], hoped, part) == pytest.approx(left / len(part))
+    is_same = (hoped == answers).all(axis=1)
+    assert (~is_same).sum() == mistakes - left
+    # What was put right is surer than all the rest, for metrics that go by order.
+    assert np.abs(hoped[~is_same]).min(initial=np.inf) > np.abs(answers).max()
+
+
+@pytest.mark.parametrize("kind", set(TargetKind) - {TargetKind.CLASSES})
+def test_of_other_targets_all_mistakes_may_be(kind):
+    part = prepared(kind, 2).validation
+    right = right_answers(part)
+    np.testing.assert_array_equal(hoped_for(np.zeros_like(right), part), right)
 
 
 def test_the_final_scores_give_each_network_an_interval():

@@ -15,12 +15,13 @@ from dashnas.convert import derive, discretise, mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError
 from dashnas.inference_cost import InferenceCost
-from dashnas.job import MOST_DRAWS, workspace
 from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number
 from dashnas.model import num_parameters
 from dashnas.phases import settled_schedule
 from dashnas.progress import Silent
+from dashnas.race import MOST_DRAWS, entrants
 from dashnas.space import Architecture, Candidate
+from dashnas.workspace import workspace
 from tiny import arrays, options
 
 SIZES = (3, 5, 7)
@@ -193,7 +194,7 @@ def test_the_searched_network_takes_no_longer_for_an_answer_than_allowed(monkeyp
 @pytest.mark.parametrize("budget", [False, True])
 def test_the_width_is_as_large_as_the_limits_allow(budget, monkeypatch):
     # As if every network were trained in no time.
-    monkeypatch.setattr("dashnas.job.time_steps", lambda *_, **__: 1e-6)
+    monkeypatch.setattr("dashnas.calibration.time_steps", lambda *_, **__: 1e-6)
     plain = {"epochs": None, "tune_trials": None, "budget_seconds": 60.0} if budget else {}
     widths = {}
     for limit in (9_000, 40_000, 10**9):
@@ -268,9 +269,9 @@ def test_all_that_race_keep_the_limits():
     with workspace(arrays(TargetKind.CLASSES), raced, None, None) as job:
         schedule = settled_schedule(job)
         architecture, _ = job.search(schedule)
-        entrants = job.entrants(architecture, schedule)
-        assert list(entrants) == ["backbone", "derived", "random"]
-        assert all(job.is_within_limits(one) for one in entrants.values())
+        racing = entrants(job, architecture, schedule)
+        assert list(racing) == ["backbone", "derived", "random"]
+        assert all(job.is_within_limits(one) for one in racing.values())
 
 
 def test_which_random_architecture_races_does_not_depend_on_times_of_a_later_process(monkeypatch, tmp_path):
@@ -283,7 +284,7 @@ def test_which_random_architecture_races_does_not_depend_on_times_of_a_later_pro
             schedule = settled_schedule(job)
             answers = iter([False] * slow + [True] * MOST_DRAWS)
             monkeypatch.setattr(job, "is_within_limits", lambda *_, answers=answers, **__: next(answers))
-            drawn.append(job.entrants(searched, schedule)["random"])
+            drawn.append(entrants(job, searched, schedule)["random"])
     assert drawn[0] == drawn[1] == drawn[2]
 
 
@@ -330,12 +331,12 @@ def test_without_a_random_architecture_that_is_small_enough_none_races(monkeypat
     with workspace(arrays(TargetKind.CLASSES), raced, None, None) as job:
         searched, schedule = Architecture({"blocks.0.units.0.conv": Candidate(3)}), settled_schedule(job)
         monkeypatch.setattr(job, "is_within_limits", lambda *_, **__: False)
-        assert list(job.entrants(searched, schedule)) == ["backbone", "derived"]
+        assert list(entrants(job, searched, schedule)) == ["backbone", "derived"]
 
 
 def test_a_head_that_would_be_too_large_stays_as_it_is(monkeypatch):
     monkeypatch.setattr("dashnas.probe.HeadProbe.pays", True)
-    monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
+    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
     data, raced = arrays(TargetKind.CLASSES), options(race=True)
     kept = fit(data, raced).summary
     assert kept["head"]["kept"]
@@ -348,8 +349,8 @@ def test_a_head_that_would_be_too_large_stays_as_it_is(monkeypatch):
 
 def test_a_head_is_kept_only_where_all_members_of_an_ensemble_may_have_it(monkeypatch):
     monkeypatch.setattr("dashnas.probe.HeadProbe.pays", True)
-    monkeypatch.setattr("dashnas.job.Job.can_be_beaten", lambda *_: True)
-    monkeypatch.setattr("dashnas.job.Job.improves_with", lambda *_: True)
+    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
+    monkeypatch.setattr("dashnas.race.improves_with", lambda *_: True)
     asked = {"race": True, "ensemble": 2, "tune_trials": 1, "kernel_sizes": (9,)}
     data = arrays(TargetKind.CLASSES)
     free = fit(data, options(**asked))

@@ -136,6 +136,22 @@ def test_all_pieces_see_the_same_mixture():
     torch.testing.assert_close(cut, whole, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("cutout", [0.0, 0.5])
+def test_a_network_sees_samples_that_were_cut(cutout):
+    part = prepared().train
+    seen = []
+    model = Dense(part)
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    loss = make_loss(part.spec, part.normaliser, metric_name="error")
+    for seed in (3, 3, 4):
+        set_gradients(model, loss, part, np.arange(24), CPU, micro_batch=24, seed=seed, cutout=cutout)
+    whole = part.batch(np.arange(24)).x
+    assert torch.equal(seen[0], whole) == (not cutout)
+    assert torch.equal(seen[0][seen[0] != 0], whole[seen[0] != 0])
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2]) == (not cutout)
+
+
 def test_networks_of_the_same_name_share_a_micro_batch(tmp_path):
     with session(tmp_path) as there:
         assert shared_micro_batch(there.run, "derived", 64) == 64

@@ -183,7 +183,7 @@ def test_epochs_halve_for_search_and_tuning_unless_they_are_given():
 )
 def test_images_are_learned_by_adamw_on_a_cpu_in_small_batches(preset, dims, wishes, recipe, batch_size):
     config = resolve(Options(preset=preset, **wishes), spec(dims), 300)
-    assert (config.recipe, config.batch_size) == (recipe, batch_size)
+    assert (config.recipe, config.batch_size) == (dataclasses.replace(recipe, cutout=0.3), batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [None, 8, 256])
@@ -287,6 +287,16 @@ def test_wishes_that_contradict_each_other_are_refused(wishes, message):
         resolve(Options(**wishes), spec(1), 300)
 
 
+@pytest.mark.parametrize("kind", TargetKind)
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", None])
+def test_samples_are_cut_where_a_part_of_them_has_the_same_answer(kind, optimiser):
+    made = spec(1, kind)
+    cut = 0.3 if kind in (TargetKind.CLASSES, TargetKind.MULTI_LABEL) else 0.0
+    for preset in ("default", "quick"):
+        assert resolve(Options(preset=preset, optimiser=optimiser), made, 300).recipe.cutout == cut
+    assert resolve(Options(preset="paper"), made, 300).recipe.cutout == 0
+
+
 def test_a_negative_seed_is_refused_at_once():
     with pytest.raises(ConfigError, match="seed must not be negative, got -3"):
         Options(seed=-3)
@@ -297,14 +307,16 @@ def test_the_wishes_of_the_user_stand_above_every_preset(preset):
     wishes = Options(
         preset=preset, seed=3, metric="error", class_weights="balanced", backbone="tcn", width=5, kernel_sizes=(3,),
         dilations=(2,), separable=True, batch_size=7, optimiser="adamw",
-        learning_rate=0.3, weight_decay=0.0, dropout=0.4, device="cpu", threads=1,
+        learning_rate=0.3, weight_decay=0.0, dropout=0.4, cutout=0.2, device="cpu", threads=1,
     )  # fmt: skip
     if preset == "paper":  # which tries a grid of its own
-        wishes = dataclasses.replace(wishes, optimiser=None, learning_rate=None, weight_decay=None, dropout=None)
+        wishes = dataclasses.replace(
+            wishes, optimiser=None, learning_rate=None, weight_decay=None, dropout=None, cutout=None
+        )
     config = resolve(wishes, spec(1), 300)
     for name in ("preset", "seed", "metric", "class_weights", "backbone", "width", "batch_size", "device", "threads"):
         assert getattr(config, name) == getattr(wishes, name), name
-    for name in ("optimiser", "learning_rate", "weight_decay", "dropout"):
+    for name in ("optimiser", "learning_rate", "weight_decay", "dropout", "cutout"):
         assert getattr(wishes, name) in (None, getattr(config.recipe, name)), name
     assert config.search.separable
     assert config.space == SearchSpace(kernel_sizes=(3,), dilations=(2,))

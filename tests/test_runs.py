@@ -48,6 +48,32 @@ def test_an_empty_folder_becomes_a_run_and_another_is_left_alone(folder):
     assert not (folder / "run.json").exists()
 
 
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_new_run_that_is_withdrawn_leaves_what_was_there(was_there, folder):
+    if was_there:
+        folder.mkdir(parents=True)
+    with Run(folder, SETTINGS) as run:
+        run.write("schedule.json", {})
+        run.withdraw()
+    assert folder.exists() == was_there
+    assert not was_there or not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("begun", ["events", "checkpoint", "earlier"])
+def test_a_run_in_which_something_was_done_is_not_withdrawn(begun, folder):
+    if begun == "earlier":
+        with Run(folder, SETTINGS):
+            pass
+    with Run(folder, SETTINGS) as run:
+        if begun == "events":
+            run.record({"phase": "search", "epoch": 0})
+        if begun == "checkpoint":
+            run.save_checkpoint("search", {})
+        run.withdraw()
+    with Run(folder, SETTINGS):
+        assert (folder / "run.json").exists()
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("precious")
     with pytest.raises(RunError, match="file is a file; --out must be a new folder"):

@@ -182,6 +182,31 @@ def discretise(supernet: nn.Module) -> Architecture:
     return Architecture({name: layer.choice() for name, layer in layers.items()})
 
 
+def largest_architecture(conversion: Conversion) -> Architecture:
+    """The architecture that costs most to train."""
+    return Architecture(
+        {name: max(layer.candidates, key=_training_cost(layer)) for name, layer in conversion.searchable.items()}
+    )
+
+
+def smallest_architecture(conversion: Conversion) -> Architecture:
+    """The architecture that costs least to train."""
+    return Architecture(
+        {name: min(layer.candidates, key=_training_cost(layer)) for name, layer in conversion.searchable.items()}
+    )
+
+
+def _training_cost(layer: Searchable) -> Callable[[Candidate], tuple[int, int]]:
+    """What tells which candidate of a layer costs more to train: its taps, and how far they reach."""
+    spatial_dims = len(layer.map_shape)
+
+    def cost(candidate: Candidate) -> tuple[int, int]:
+        taps = math.prod(per_axis(candidate.kernel_size, spatial_dims))
+        return taps, sum(candidate.half_reach(spatial_dims))
+
+    return cost
+
+
 def random_architecture(layers: Mapping[str, Searchable], seed: int, draw: int = 0) -> Architecture:
     """An architecture whose choices are drawn from each layer's candidates; the same seed and draw give the same one.
 

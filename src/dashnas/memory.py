@@ -67,6 +67,18 @@ class StepMemory:
         return float(np.max(few + (more - few) / (MORE - FEW) * (samples - FEW)))
 
 
+@dataclass(frozen=True)
+class Need:
+    """The memory of a network in training."""
+
+    peak_bytes: int
+    """Of a training step on a whole batch: about, or an upper bound where that was not measured."""
+    limit: str
+    """What it may take, in words."""
+    micro_batch: int
+    """Most samples that are computed at once, so that a step fits; the batch size where all are."""
+
+
 def count_step(phase: Phase, device: torch.device) -> StepMemory:
     """Count the tensors of steps on a few samples, which tells those of a step on any number; an upper bound.
 

@@ -1,7 +1,7 @@
 """A batch in pieces: the gradients of a step add up over micro-batches, so that a step takes less memory.
 
 The gradient is that of the mean over the whole batch, however it is cut. What is not the same: batch normalisation
-sees one piece at a time, in its statistics too, and dropout draws the same mask for each piece.
+sees one piece at a time, in its statistics too, and dropout and cutout draw the same for each piece.
 """
 
 import math
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dashnas.cutout import cut_out
 from dashnas.data.parts import Part
 from dashnas.lengths import network_outputs
 from dashnas.losses import Loss
@@ -48,6 +49,7 @@ def set_gradients(
     micro_batch: int,
     seed: int,
     precision: Precision = Precision.FLOAT32,
+    cutout: float = 0.0,
 ) -> Tensor:
     """Set the gradients of a model to those of the loss on a batch, computed piece by piece.
 
@@ -60,6 +62,7 @@ def set_gradients(
         micro_batch: most samples of a piece.
         seed: of all noise; each piece starts from it, so that all see the same mixture in a search.
         precision: of the forward and backward pass.
+        cutout: largest share of each axis that is blanked out of a sample.
 
     Returns:
         The loss of the batch, a scalar on the device.
@@ -70,8 +73,9 @@ def set_gradients(
     for piece in cut:
         torch.manual_seed(seed)
         batch = part.batch(piece, device, seed=seed)
+        x = cut_out(batch.x, cutout, batch.lengths) if cutout else batch.x
         with layers(precision, device):
-            outputs = network_outputs(model, batch.x, batch.lengths)
+            outputs = network_outputs(model, x, batch.lengths)
         value = loss(widened(outputs), batch)
         if len(cut) == 1:
             value.backward()  # type: ignore[no-untyped-call]

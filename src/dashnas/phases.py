@@ -6,6 +6,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from dashnas import race
+from dashnas.calibration import settle_micro_batches
 from dashnas.config import Schedule
 from dashnas.errors import ConfigError, RunError
 from dashnas.job import NETWORKS, Job
@@ -14,6 +16,7 @@ from dashnas.microbatch import keep_micro_batches
 from dashnas.probe import HeadProbe
 from dashnas.recipe import Recipe
 from dashnas.runs import Run, damage_named
+from dashnas.scheduling import schedule_after_race, schedule_after_search, schedule_within
 from dashnas.space import Architecture
 from dashnas.tune import Trial, trial_from_json, trial_to_json
 
@@ -101,7 +104,7 @@ def decide_schedule(job: Job) -> Schedule:
         width = job.widths[-1]
         return job.config.schedule if width == job.config.width else replace(job.config.schedule, width=width)
     assert job.config.budget_seconds is not None
-    return job.schedule_within(job.config.budget_seconds)
+    return schedule_within(job, job.config.budget_seconds)
 
 
 def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedule) -> Schedule:
@@ -112,7 +115,7 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
     job.adopt(schedule)
     if schedule.search_epochs == 0 and job.given_architecture is None:
         job.leave_out_search()
-    job.settle_micro_batches()
+    settle_micro_batches(job)
     wider = "" if schedule.backbone_width is None else f", untouched {schedule.backbone_width}"
     width = "" if schedule.width is None else f"width {schedule.width}{wider}; "
     job.session.reporter.message(
@@ -143,7 +146,7 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
             trials = _read_trials(job)
             raced = any(trial.network == "backbone" for trial in trials)
             spent = seconds + sum(trial.seconds for trial in trials)
-            schedule = job.schedule_after_search(schedule, architecture, spent, untouched_raced=raced)
+            schedule = schedule_after_search(job, schedule, architecture, spent, untouched_raced=raced)
             run.write("schedule.json", asdict(schedule))
             job.session.reporter.message(f"time left for: {_describe_training(schedule)}")
         run.write("search.json", {"seconds": seconds})
@@ -158,10 +161,10 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
 
 def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
     """The untouched backbone's part of the race; and the schedule, without a search where no network could win it."""
-    run, tuning = job.session.run, job.tuning({"backbone": None}, schedule)
+    run, tuning = job.session.run, race.tuning(job, {"backbone": None}, schedule)
     trial, *others = tuning.run(_read_trials(job), job.session, partial(_save_trials, run), most=1)
     # With others, the race was held, and it is the architecture alone that is to be found again.
-    if others or trial.state != "complete" or job.can_be_beaten("backbone", None, trial.recipe):
+    if others or trial.state != "complete" or race.can_be_beaten(job, "backbone", None, trial.recipe):
         return schedule
     samples = len(job.data.validation)
     if samples < FEWEST_WEIGHED:
@@ -172,7 +175,7 @@ def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
     else:
         why = (
             f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, and not even a "
-            "network without a mistake would be better with enough confidence; nothing is searched"
+            "network with half as many mistakes would be better with enough confidence; nothing is searched"
         )
     job.session.reporter.message(why)
     epochs = schedule.epochs_of("backbone")
@@ -211,8 +214,8 @@ def tune(job: Job, found: Searched) -> Tuned:
     if found.architecture is None and schedule.backbone_epochs is None:  # no time for it
         members = ("backbone",) * job.config.ensemble
         return Tuned(members, {"backbone": None}, job.config.recipe, schedule, [], {})
-    entrants = job.entrants(found.architecture, schedule)
-    tuning = job.tuning(entrants, schedule)
+    entrants = race.entrants(job, found.architecture, schedule)
+    tuning = race.tuning(job, entrants, schedule)
     trials = tuning.run(_read_trials(job, entrants), job.session, partial(_save_trials, run))
     best = tuning.best(trials)
     winner = run.remember("winner.json", lambda: _decide(job, found, trials, best, entrants))
@@ -252,17 +255,17 @@ def _decide(
 ) -> dict[str, Any]:
     """What is trained in the end, and how long: the content of `winner.json`."""
     run, schedule = job.session.run, found.schedule
-    race = job.config.tune.race
+    races = job.config.tune.race
     others = _others(job, trials, best, entrants)
     members = (best.network, *others)
-    head = job.probe(best.network, entrants[best.network], best.recipe) if race else None
+    head = race.probe(job, best.network, entrants[best.network], best.recipe) if races else None
     if head is not None and head.pays and not _may_keep(head.cells, job, [entrants[name] for name in members]):
         job.session.reporter.message(f"a head with positions would exceed {job.limits.describe()}")
         head = None
     tried = len(trials) - (len(entrants) - 1)
     if job.config.schedule is None and tried < schedule.tune_trials:
         schedule = replace(schedule, tried=tried)
-    if job.config.schedule is None and race:
+    if job.config.schedule is None and races:
         phases = ("retrain", "backbone", *(f"member-{number}" for number in range(1, len(members))))
         if begun := [name for name in phases if run.load_checkpoint(name) is not None]:
             files = " and ".join(f"checkpoints/{name}.pt" for name in begun)
@@ -273,7 +276,7 @@ def _decide(
         spent = found.seconds + sum(trial.seconds for trial in trials)
         epochs = {trial.network: trial.seconds / trial.epochs for trial in trials if trial.epochs}
         trained = member_phases(members, positions=head is not None and head.pays)
-        schedule = job.schedule_after_race(schedule, members, epochs, spent, touched="backbone" not in trained)
+        schedule = schedule_after_race(job, schedule, members, epochs, spent, touched="backbone" not in trained)
     if schedule != found.schedule:
         run.write("schedule.json", asdict(schedule))
     return {
@@ -317,7 +320,9 @@ def _others(job: Job, trials: list[Trial], best: Trial, entrants: Mapping[str, A
         key=lambda trial: trial.score,  # type: ignore[arg-type, return-value]
         reverse=job.metric.higher_is_better,
     )
-    helpful = [loser.network for loser in losers if job.improves_with(loser.network, best.network, entrants, recipes)]
+    helpful = [
+        loser.network for loser in losers if race.improves_with(job, loser.network, best.network, entrants, recipes)
+    ]
     return [*helpful, *[best.network] * num_others][:num_others]
 
 

@@ -10,23 +10,27 @@ from typing import Any
 import torch
 from torch import nn
 
+from dashnas import race
 from dashnas.budget import FEWEST_EPOCHS, seconds_of_tuning
+from dashnas.calibration import calibrate
 from dashnas.config import Schedule
 from dashnas.convert import Conversion
 from dashnas.errors import ConfigError
 from dashnas.evaluate import final_scores
 from dashnas.inference_cost import inference_cost
-from dashnas.job import Job, Need, workspace
+from dashnas.job import Job
 from dashnas.limits import Cost, Limits
-from dashnas.metrics import UndefinedScoreError
+from dashnas.memory import Need
+from dashnas.metrics import Score, UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
 from dashnas.model import TrainedModel, load_result, num_parameters
 from dashnas.outcome import train_outcome
-from dashnas.phases import UNBEATABLE, decide_schedule, searched, settled_schedule, tune
+from dashnas.phases import UNBEATABLE, Tuned, decide_schedule, searched, settled_schedule, tune
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
+from dashnas.workspace import workspace
 
 RESULT_FORMAT = 1
 """Version of `result.json`."""
@@ -132,7 +136,7 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
         derived = schedule.search_epochs > 0 or job.given_architecture is not None
         if not derived:
             job.leave_out_search()
-        calibration = job.calibrate(measure=True)
+        calibration = calibrate(job, measure=True)
         costs = calibration.costs
         _, conversion = job.supernet()
         epoch_share, others = schedule.retrain_epochs * costs.retrain_share, costs.members - 1
@@ -156,46 +160,28 @@ def _run_phases(job: Job) -> None:
     run, metric = job.session.run, job.metric
     found = searched(job, settled_schedule(job))
     tuned = tune(job, found)
-    recipe, schedule = tuned.recipe, tuned.schedule
-    scores: dict[str, dict[str, Any]] = {"outcome": {}, "backbone": {}}
-    if tuned.trials:
-        scores["outcome"]["validation"] = tuned.best_score
-    if "backbone" in tuned.scores:
-        won = tuned.network == "backbone"
-        scores["backbone"]["validation"] = tuned.best_score if won else tuned.scores["backbone"]
-    seconds = {"search": found.seconds, "tune": tuned.seconds, "retrain": 0.0}
-    architecture = tuned.architecture
-    if not tuned.is_untouched and "backbone" not in tuned.scores:
-        tuned_alike, tune_seconds = job.tuning({"derived": architecture}, schedule).score_network(
-            "tune-backbone", job.network(None, recipe.dropout), recipe, job.session, network_name="backbone"
-        )
-        scores["backbone"]["validation"], seconds["tune"] = tuned_alike, tuned.seconds + tune_seconds
+    scores, seconds_alike = _validation_scores(job, tuned)
     outcome = train_outcome(job, tuned)
     backbone = outcome.trained.get("backbone")
-    seconds["retrain"] = outcome.seconds - (0.0 if backbone is None else backbone.seconds)
+    is_member = backbone is not None
     if backbone is None:
-        backbone = job.retrain("backbone", None, recipe, schedule, tuned=tuned.weights_of("backbone"))
-    seconds["backbone"] = backbone.seconds
-    networks = {"outcome": outcome.model.network, "backbone": backbone.network}
+        backbone = job.retrain("backbone", None, tuned.recipe, tuned.schedule, tuned=tuned.weights_of("backbone"))
     outcome.model.save(run.folder)
+    networks = {"outcome": outcome.model.network, "backbone": backbone.network}
     with damage_named(run.folder / MICRO_BATCHES):
         micro_batches = {name: int(samples) for name, samples in run.read(MICRO_BATCHES, default={}).items()}
-    if job.data.test is not None:
-        at_once = min(samples for name, samples in micro_batches.items() if name != "search")
-        try:
-            tested = final_scores(
-                networks, job.data.test, metric, batch_size=at_once, device=job.session.device, also=job.also
-            )
-        except UndefinedScoreError as error:
-            job.session.reporter.message(f"warning: no test score: {error}")
-        else:
-            for name, score in tested.items():
-                scores[name]["test"] = score.to_json()
-
-    costs = {"backbone": _inference_cost(job, backbone.network)}
+    for name, score in _test_scores(job, networks, micro_batches).items():
+        scores[name]["test"] = score.to_json()
+    costs = {"backbone": _inference_cost(job, networks["backbone"])}
     is_same = networks["outcome"] is networks["backbone"]
     costs["outcome"] = costs["backbone"] if is_same else _inference_cost(job, networks["outcome"])
     _warn_of_excess(job, Cost(num_parameters(networks["outcome"]), _seconds(costs["outcome"])))
+    seconds = {
+        "search": found.seconds,
+        "tune": tuned.seconds + seconds_alike,
+        "retrain": outcome.seconds - (backbone.seconds if is_member else 0.0),
+        "backbone": backbone.seconds,
+    }
     run.write(
         "result.json",
         {
@@ -205,7 +191,7 @@ def _run_phases(job: Job) -> None:
             "protocol": job.config.protocol,
             "scores": scores["outcome"],
             "backbone_scores": scores["backbone"],
-            "architecture": None if architecture is None else architecture.to_json(),
+            "architecture": None if tuned.architecture is None else tuned.architecture.to_json(),
             "no_search": found.no_search,
             "network": tuned.network,
             "members": list(tuned.members),
@@ -220,7 +206,7 @@ def _run_phases(job: Job) -> None:
             },
             "recipe": asdict(outcome.first.recipe),
             "backbone_recipe": asdict(backbone.recipe),
-            "schedule": asdict(schedule),
+            "schedule": asdict(tuned.schedule),
             "micro_batch": micro_batches,
             "limits": {
                 "parameters": job.config.max_parameters,
@@ -249,6 +235,39 @@ def _run_phases(job: Job) -> None:
             "versions": {name: version(name) for name in ("dashnas", "torch", "numpy", "scikit-learn", "optuna")},
         },
     )
+
+
+def _validation_scores(job: Job, tuned: Tuned) -> tuple[dict[str, dict[str, Any]], float]:
+    """Of the outcome and of the untouched backbone, as far as there are any; and the seconds that took.
+
+    A backbone that was in no race is trained as the outcome was.
+    """
+    outcome: dict[str, Any] = {"validation": tuned.best_score} if tuned.trials else {}
+    if "backbone" in tuned.scores:
+        untouched = tuned.best_score if tuned.network == "backbone" else tuned.scores["backbone"]
+        return {"outcome": outcome, "backbone": {"validation": untouched}}, 0.0
+    if tuned.is_untouched:
+        return {"outcome": outcome, "backbone": {}}, 0.0
+    alike = race.tuning(job, {"derived": tuned.architecture}, tuned.schedule)
+    network = job.network(None, tuned.recipe.dropout)
+    untouched, seconds = alike.score_network(
+        "tune-backbone", network, tuned.recipe, job.session, network_name="backbone"
+    )
+    return {"outcome": outcome, "backbone": {"validation": untouched}}, seconds
+
+
+def _test_scores(job: Job, networks: dict[str, nn.Module], micro_batches: Mapping[str, int]) -> dict[str, Score]:
+    """By network; none where there is no test part, or the metric has no value on it."""
+    if job.data.test is None:
+        return {}
+    at_once = min(samples for name, samples in micro_batches.items() if name != "search")
+    try:
+        return final_scores(
+            networks, job.data.test, job.metric, batch_size=at_once, device=job.session.device, also=job.also
+        )
+    except UndefinedScoreError as error:
+        job.session.reporter.message(f"warning: no test score: {error}")
+        return {}
 
 
 def _warn_of_excess(job: Job, cost: Cost) -> None:

@@ -19,7 +19,7 @@ from dashnas.config import (
     Tuner,
 )
 from dashnas.data.config import DataConfig
-from dashnas.data.spec import DataSpec
+from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.data.task_data import CLEAN, PaperSettings, check_protocol
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.precision import Precision, computes_bfloat16
@@ -35,6 +35,12 @@ SMALL_BATCH = 16
 """With AdamW on a CPU, where a small batch takes no longer per sample, and the many steps learn more
 (docs/search-quality.md). How many epochs are usual is as with `stock_batch_size`."""
 
+
+CUTOUT = 0.3
+"""Largest share of each axis that is blanked out of a training sample (docs/search-quality.md)."""
+
+_CUT_KINDS = (TargetKind.CLASSES, TargetKind.MULTI_LABEL)
+"""Of what stays true where a part of a sample is not seen."""
 
 _FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
 """Presets that need a folder of images, and cut and mirror them in training."""
@@ -99,6 +105,9 @@ class Options:
     """Of the recipe that tuning starts from."""
     dropout: float | None = None
     """Of the recipe that tuning starts from."""
+    cutout: float | None = None
+    """Largest share of each axis that is blanked out of a training sample, in trainings of many epochs; None is 0.3
+    for classes and labels in `default` and `quick`, else 0."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""
     official: bool = False
@@ -172,7 +181,7 @@ def resolve(
             search=replace(config.search, arch_grad_norm=1 / paper.grad_scale),
             tune=replace(config.tune, small_grid=paper.small_grid),
         )
-    recipe = {n: getattr(options, n) for n in ("optimiser", "learning_rate", "weight_decay", "dropout")}
+    recipe = {n: getattr(options, n) for n in ("optimiser", "learning_rate", "weight_decay", "dropout", "cutout")}
     recipe = {name: value for name, value in recipe.items() if value is not None}
     if recipe and config.tune.tuner is Tuner.GRID:
         raise ConfigError(
@@ -180,7 +189,7 @@ def resolve(
             "or take another preset"
         )
     if options.optimiser is not None and options.optimiser is not config.recipe.optimiser:
-        config = replace(config, recipe=RECIPES[options.optimiser])
+        config = replace(config, recipe=replace(RECIPES[options.optimiser], cutout=config.recipe.cutout))
     race = _race(options, config)
     width, search_width = _widths(options, config)
     return replace(
@@ -338,7 +347,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         backbone=backbone,
         width=width,
         batch_size=batch_size if options.batch_size is None else options.batch_size,
-        recipe=RECIPES[optimiser],
+        recipe=replace(RECIPES[optimiser], cutout=CUTOUT if spec.target_kind in _CUT_KINDS else 0.0),
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32),
     )

@@ -30,6 +30,9 @@ class Recipe:
     """Share of the last update that is kept."""
     dropout: float = 0.0
     """Probability that a value is dropped, where the backbone has dropout."""
+    cutout: float = 0.0
+    """Largest share of each axis that is blanked out of a training sample, where it is trained for many epochs; see
+    `dashnas.cutout`."""
 
     def __post_init__(self) -> None:
         read_name(self, "optimiser", Optimiser)
@@ -37,6 +40,7 @@ class Recipe:
         require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
         require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
+        require(0 <= self.cutout < 1, f"cutout must lie in [0, 1), got {self.cutout}")
 
     def describe(self) -> str:
         """In words, for a message or a table."""

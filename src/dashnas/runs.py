@@ -55,6 +55,7 @@ class Run:
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.folder = folder
         _refuse_foreign(folder)
+        self._is_new, self._is_new_folder = not (folder / "run.json").exists(), not folder.exists()
         try:
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -67,6 +68,17 @@ class Run:
         except BaseException:
             self.close()
             raise
+
+    def withdraw(self) -> None:
+        """Delete what a new run has left, where nothing was trained in it: the next one may have other settings."""
+        checkpoints, lines = self.folder / "checkpoints", self.folder / "events.jsonl"
+        if not self._is_new or lines.exists() or any(checkpoints.iterdir()):
+            return
+        for path in (*self.folder.glob("*.json"), self.folder / ".lock"):
+            path.unlink()
+        checkpoints.rmdir()
+        if self._is_new_folder:
+            self.folder.rmdir()
 
     def close(self) -> None:
         """Let other processes use the folder."""

@@ -72,6 +72,8 @@ class Phase:
     """Of the steps."""
     clip: float | None = None
     """Largest norm of all gradients together."""
+    cutout: float = 0.0
+    """Largest share of each axis that is blanked out of a sample."""
     shape_gradients: Callable[[], None] | None = None
     """Called between the backward pass and the clipping."""
     after_epoch: Callable[[int], dict[str, Any]] | None = None
@@ -158,7 +160,7 @@ def compute_gradients(
     with by_fourier(phase.model, by_transforms), matrix_products(phase.precision, device):
         return set_gradients(
             phase.model, phase.loss, phase.part, indices, device,
-            micro_batch=micro_batch, seed=seed, precision=phase.precision,
+            micro_batch=micro_batch, seed=seed, precision=phase.precision, cutout=phase.cutout,
         )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def test_an_architecture_skips_the_search(data, finished, tmp_path):
 def test_options_reach_the_settings_of_the_run(data, tmp_path):
     options = (
         "--preset quick --seed 3 --metric macro_f1 --class-weights 0.5,1,2 --batch-size 8 "
-        "--optimiser adamw --learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 "
+        "--optimiser adamw --learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 --cutout 0.2 "
         "--separable --search-learning-rate 0.02 "
         "--validation-fraction 0.25 --test-fraction 0 --search-epochs 2 --tune-epochs 3 "
         "--target classes --backbone tcn --impute --max-parameters 90k --max-latency 1s --ensemble 2"
@@ -142,7 +142,10 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     assert settings["search"]["learning_rate"] == 0.02
     assert settings["space"] == {"kernel_sizes": [3, 5], "dilations": [1, 2]}
     recipe = settings["recipe"]
-    assert [recipe[n] for n in ("optimiser", "learning_rate", "weight_decay", "dropout")] == ["adamw", 0.05, 0.001, 0.1]
+    assert recipe == {
+        "optimiser": "adamw", "learning_rate": 0.05, "weight_decay": 0.001, "momentum": 0.9, "dropout": 0.1,
+        "cutout": 0.2,
+    }  # fmt: skip
     assert settings["schedule"] == {
         "search_epochs": 2, "tune_trials": 1, "tune_epochs": 3, "retrain_epochs": 1, "width": None,
         "backbone_epochs": None, "backbone_width": None, "tried": None, "precision": None,

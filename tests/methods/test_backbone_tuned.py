@@ -8,13 +8,14 @@ import pytest
 
 from dashnas import training
 from dashnas.budget import RESERVE, EpochCosts
+from dashnas.calibration import settle_micro_batches
 from dashnas.config import Schedule, TuneConfig
 from dashnas.errors import DashnasError
-from dashnas.job import open_job
 from dashnas.methods.backbone_tuned import TRIALS_FILE, Trials, draw_recipe, halving_then_training
 from dashnas.methods.halving import make_rungs, total_epochs
 from dashnas.progress import Silent
 from dashnas.training import DivergedError
+from dashnas.workspace import open_job
 from tiny import options, prepared
 
 SCHEDULE = Schedule(search_epochs=0, tune_trials=4, tune_epochs=4, retrain_epochs=1)
@@ -63,7 +64,7 @@ def test_the_shortest_schedule_is_one_epoch():
 
 
 def test_each_trial_is_trained_on_from_where_it_was(job, monkeypatch):
-    job.settle_micro_batches()
+    settle_micro_batches(job)
     steps = []
     take = training.compute_gradients
     monkeypatch.setattr(training, "compute_gradients", lambda *given, **more: steps.append(1) or take(*given, **more))
@@ -82,7 +83,7 @@ def test_the_first_recipe_is_the_given_one_and_the_others_are_drawn(job):
 
 
 def test_trials_that_were_scored_are_not_trained_again(job, monkeypatch):
-    job.settle_micro_batches()
+    settle_micro_batches(job)
     first = Trials(job, SCHEDULE)
     best = first.best()
     monkeypatch.setattr("dashnas.methods.backbone_tuned.train", lambda *_: pytest.fail("trained again"))
@@ -92,7 +93,7 @@ def test_trials_that_were_scored_are_not_trained_again(job, monkeypatch):
 
 
 def test_a_trial_that_diverged_is_kept_without_a_score_and_all_of_them_are_an_error(job, monkeypatch):
-    job.settle_micro_batches()
+    settle_micro_batches(job)
 
     def diverge(phase, session):
         raise DivergedError("the loss became nan")
@@ -105,7 +106,7 @@ def test_a_trial_that_diverged_is_kept_without_a_score_and_all_of_them_are_an_er
 
 
 def test_what_a_paused_and_resumed_trial_reaches_is_what_it_reaches_at_once(job, tmp_path):
-    job.settle_micro_batches()
+    settle_micro_batches(job)
     paused = Trials(job, SCHEDULE)
     scores = [paused._reach(0, epochs) for epochs in (1, 4)]
     data = replace(prepared(), test=None)

@@ -75,8 +75,8 @@ def run(
     from dashnas.budget import parse_seconds
     from dashnas.cli.bench_progress import watcher
     from dashnas.data.task_data import CLEAN
+    from dashnas.device import find_device
     from dashnas.errors import ConfigError
-    from dashnas.job import find_device
     from dashnas.methods.registry import all_methods
     from dashnas.tasks import OFFICIAL_TASKS, OWN_TASKS, TASKS
 

@@ -164,6 +164,14 @@ def read_options(
     ] = None,
     weight_decay: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     dropout: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
+    cutout: Annotated[
+        float | None,
+        _option(
+            _RECIPE,
+            "Largest share of each axis to blank out of a sample in trainings of many epochs (default: 0.3 for classes "
+            "and labels, else 0; paper: 0).",
+        ),
+    ] = None,
     memory: Annotated[
         str | None,
         _option(_MACHINE, "Most that a training step may take, such as 4GB; else what is free.", metavar="SIZE"),
@@ -224,6 +232,7 @@ def read_options(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         dropout=dropout,
+        cutout=cutout,
         data=DataConfig(
             target=target,  # type: ignore[arg-type]  # text becomes a TargetKind there
             images=images,

@@ -33,8 +33,8 @@ def predict(
     """
     import numpy as np
 
+    from dashnas.device import find_device
     from dashnas.errors import ConfigError
-    from dashnas.job import find_device
     from dashnas.model import TrainedModel, load_result
     from dashnas.storage import atomic_file
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from dashnas.budget import RESERVE, EpochCosts, untouched_alone
 from dashnas.config import Schedule, TuneConfig
-from dashnas.job import open_job
 from dashnas.methods.dash import fitted
 from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
@@ -16,6 +15,8 @@ from dashnas.precision import Precision
 from dashnas.presets import Options, stock_batch_size
 from dashnas.progress import Reporter
 from dashnas.recipe import Recipe
+from dashnas.scheduling import schedule_within
+from dashnas.workspace import open_job
 
 
 @register_method("backbone")
@@ -30,7 +31,7 @@ class PlainBackbone:
         """See `Method`."""
         options = replace(stock_options(task), seed=seed, budget_seconds=budget_seconds)
         with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
-            schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, training_alone))
+            schedule = settled_schedule(job, lambda job: schedule_within(job, budget_seconds, training_alone))
             retrained = job.retrain("backbone", None, job.config.recipe, schedule)
             return fitted(job, schedule, outcome_of(job, {"backbone": retrained}, [None]), validation=None, report={})
 
@@ -43,6 +44,7 @@ def stock_options(task: MethodTask) -> Options:
         optimiser=recipe.optimiser,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
+        cutout=recipe.cutout,
         batch_size=task.options.batch_size or stock_batch_size(samples),
         precision=task.options.precision or Precision.FLOAT32,
     )

@@ -12,7 +12,7 @@ from dashnas.budget import RESERVE, EpochCosts, untouched_alone
 from dashnas.config import Schedule, TuneConfig
 from dashnas.errors import DashnasError
 from dashnas.evaluate import validate
-from dashnas.job import Job, open_job
+from dashnas.job import Job
 from dashnas.methods.backbone import stock_options
 from dashnas.methods.dash import fitted
 from dashnas.methods.halving import make_rungs, successive_halving, total_epochs
@@ -24,8 +24,10 @@ from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
 from dashnas.recipe import Recipe
 from dashnas.retrain import retrain_phase
+from dashnas.scheduling import schedule_within
 from dashnas.seeding import derive_seed
 from dashnas.training import DivergedError, train
+from dashnas.workspace import open_job
 
 TRIALS = (64, 16, 4)
 """Recipes to try, as many as leave enough epochs; powers of 4, so that each rung keeps exactly one in four."""
@@ -46,7 +48,7 @@ class TunedBackbone:
         """See `Method`."""
         options = replace(stock_options(task), seed=seed, budget_seconds=budget_seconds)
         with open_job(task.data, options, folder, reporter, started=time.monotonic(), networks=("backbone",)) as job:
-            schedule = settled_schedule(job, lambda job: job.schedule_within(budget_seconds, halving_then_training))
+            schedule = settled_schedule(job, lambda job: schedule_within(job, budget_seconds, halving_then_training))
             trials = Trials(job, schedule)
             best = trials.best()
             retrained = job.retrain("backbone", None, trials.recipe(best), schedule)

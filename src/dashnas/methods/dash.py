@@ -7,7 +7,7 @@ from typing import Any
 
 from dashnas.backbones import BACKBONES
 from dashnas.config import Schedule
-from dashnas.job import NETWORKS, Job, open_job
+from dashnas.job import NETWORKS, Job
 from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
@@ -15,6 +15,7 @@ from dashnas.model import num_parameters
 from dashnas.outcome import Outcome, train_outcome
 from dashnas.phases import searched, settled_schedule, tune
 from dashnas.progress import Reporter
+from dashnas.workspace import open_job
 
 
 @register_method("dash")

@@ -9,7 +9,7 @@ from dashnas.backbones.fno import FNO2d
 from dashnas.budget import RESERVE, most_epochs, time_steps
 from dashnas.config import LearningRateSchedule
 from dashnas.data import Part
-from dashnas.job import find_device
+from dashnas.device import find_device
 from dashnas.losses import Loss, make_loss
 from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method

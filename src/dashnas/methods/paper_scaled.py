@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashnas.budget import RESERVE, EpochCosts, full_trials
+from dashnas.calibration import calibrate
 from dashnas.config import FitConfig, LearningRateSchedule, Schedule
-from dashnas.job import Job, open_job
+from dashnas.job import Job
 from dashnas.methods.dash import search_tune_retrain
 from dashnas.methods.method import Fitted, MethodTask, MisfitError
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
+from dashnas.workspace import open_job
 
 HOPELESS = 5.0
 """A shortest schedule (an epoch each) that takes this many times the budget is not begun."""
@@ -42,7 +44,7 @@ def fitting_scale(job: Job, budget_seconds: float, started: float) -> float:
     Raises:
         MisfitError: the shortest schedule would take far longer than the budget.
     """
-    costs = job.calibrate().costs
+    costs = calibrate(job).costs
     usable = (started + budget_seconds - time.monotonic()) * (1 - RESERVE)
     assert job.config.schedule is not None
     longest = job.config.schedule.retrain_epochs

@@ -10,7 +10,6 @@ from dashnas import convert
 from dashnas.backbones import build_backbone, default_backbone
 from dashnas.convert import find_searchable
 from dashnas.data.spec import DataSpec
-from dashnas.job import open_job
 from dashnas.methods.dash import search_tune_retrain
 from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
@@ -18,6 +17,7 @@ from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
 from dashnas.seeding import isolated_rng
 from dashnas.space import Architecture, SearchSpace
+from dashnas.workspace import open_job
 
 
 @register_method("random")

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from dashnas.data import DataSpec, Part, TargetKind
+from dashnas.device import find_device
 from dashnas.evaluate import value_of
-from dashnas.job import find_device
 from dashnas.memory import describe_bytes, free_bytes
 from dashnas.methods.extras import import_extra
 from dashnas.methods.method import Fitted, MethodTask
