@@ -14,7 +14,7 @@ from dashnas.config import TuneConfig
 from dashnas.data import TargetKind
 from dashnas.ensemble import Ensemble
 from dashnas.errors import ConfigError, RunError
-from dashnas.job import Job
+from dashnas.race import improves_with
 from dashnas.runs import read_events
 from tiny import arrays, options
 
@@ -149,7 +149,7 @@ def race(monkeypatch):
 
     def run(helpful: set[str], out=None, **more):
         monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
-        monkeypatch.setattr(Job, "improves_with", lambda self, other, *_: other in helpful)
+        monkeypatch.setattr("dashnas.race.improves_with", lambda job, other, *_: other in helpful)
         asked = options(**{"race": True, "ensemble": 3, "tune_trials": 4, "epochs": 2, **more})
         return fit(arrays(TargetKind.CLASSES), asked, out=out).summary
 
@@ -182,8 +182,9 @@ def test_a_rival_helps_where_both_together_are_better_than_the_winner(alone, tog
     )
     told = []
     monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
-    real = Job.improves_with
-    monkeypatch.setattr(Job, "improves_with", lambda *arguments: told.append(real(*arguments)) or told[-1])
+    monkeypatch.setattr(
+        "dashnas.race.improves_with", lambda *arguments: told.append(improves_with(*arguments)) or told[-1]
+    )
     kind = TargetKind.MULTI_LABEL if higher else TargetKind.CLASSES
     fit(arrays(kind), options(race=True, ensemble=2, tune_trials=1))
     assert told == [helps]

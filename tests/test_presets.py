@@ -183,7 +183,7 @@ def test_epochs_halve_for_search_and_tuning_unless_they_are_given():
 )
 def test_images_are_learned_by_adamw_on_a_cpu_in_small_batches(preset, dims, wishes, recipe, batch_size):
     config = resolve(Options(preset=preset, **wishes), spec(dims), 300)
-    assert (config.recipe, config.batch_size) == (dataclasses.replace(recipe, cutout=0.3), batch_size)
+    assert (config.recipe, config.batch_size) == (recipe, batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [None, 8, 256])
@@ -285,16 +285,6 @@ REFUSED = [
 def test_wishes_that_contradict_each_other_are_refused(wishes, message):
     with pytest.raises(ConfigError, match=message):
         resolve(Options(**wishes), spec(1), 300)
-
-
-@pytest.mark.parametrize("kind", TargetKind)
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw", None])
-def test_samples_are_cut_where_a_part_of_them_has_the_same_answer(kind, optimiser):
-    made = spec(1, kind)
-    cut = 0.3 if kind in (TargetKind.CLASSES, TargetKind.MULTI_LABEL) else 0.0
-    for preset in ("default", "quick"):
-        assert resolve(Options(preset=preset, optimiser=optimiser), made, 300).recipe.cutout == cut
-    assert resolve(Options(preset="paper"), made, 300).recipe.cutout == 0
 
 
 def test_a_negative_seed_is_refused_at_once():

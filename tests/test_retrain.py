@@ -9,12 +9,12 @@ from torch import nn
 from dashnas.config import LearningRateSchedule, RetrainConfig
 from dashnas.losses import make_loss
 from dashnas.recipe import Recipe
-from dashnas.retrain import CUTOUT_EPOCHS, retrain, retrain_phase
+from dashnas.retrain import retrain, retrain_phase
 from dashnas.runs import read_events
 from dashnas.training import Interrupted, _order, rate_factor
 from tiny import prepared, session
 
-RECIPE = Recipe(learning_rate=0.07, weight_decay=3e-4, momentum=0.8)
+RECIPE = Recipe(learning_rate=0.07, weight_decay=3e-4, momentum=0.8, cutout=0.4)
 
 
 def network() -> nn.Module:
@@ -35,18 +35,8 @@ def test_recipe_and_settings_reach_the_optimiser_and_the_phase():
     (group,) = phase.optimiser.param_groups
     assert [group[n] for n in ("lr", "weight_decay", "momentum", "nesterov")] == [0.07, 3e-4, 0.8, True]
     assert len(group["params"]) == 2
-    assert (phase.schedule, phase.clip, phase.subsample) == (schedule, 0.5, 1.0)
+    assert (phase.schedule, phase.clip, phase.subsample, phase.cutout) == (schedule, 0.5, 1.0, 0.4)
     assert phase.shape_gradients is None
-
-
-@pytest.mark.parametrize(("epochs", "cut"), [(CUTOUT_EPOCHS - 1, 0.0), (CUTOUT_EPOCHS, 0.4)])
-def test_samples_are_cut_only_where_they_are_seen_often(epochs, cut):
-    data, loss = parts()
-    recipe = Recipe(cutout=0.4)
-    phase = retrain_phase(
-        "retrain", network(), data.train, loss, recipe, RetrainConfig(), epochs=epochs, batch_size=8, seed=1
-    )
-    assert phase.cutout == cut
 
 
 @pytest.mark.parametrize("stop", [None, 3])

@@ -19,7 +19,7 @@ from dashnas.config import (
     Tuner,
 )
 from dashnas.data.config import DataConfig
-from dashnas.data.spec import DataSpec, TargetKind
+from dashnas.data.spec import DataSpec
 from dashnas.data.task_data import CLEAN, PaperSettings, check_protocol
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.precision import Precision, computes_bfloat16
@@ -35,12 +35,6 @@ SMALL_BATCH = 16
 """With AdamW on a CPU, where a small batch takes no longer per sample, and the many steps learn more
 (docs/search-quality.md). How many epochs are usual is as with `stock_batch_size`."""
 
-
-CUTOUT = 0.3
-"""Largest share of each axis that is blanked out of a training sample (docs/search-quality.md)."""
-
-_CUT_KINDS = (TargetKind.CLASSES, TargetKind.MULTI_LABEL)
-"""Of what stays true where a part of a sample is not seen."""
 
 _FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
 """Presets that need a folder of images, and cut and mirror them in training."""
@@ -106,8 +100,7 @@ class Options:
     dropout: float | None = None
     """Of the recipe that tuning starts from."""
     cutout: float | None = None
-    """Largest share of each axis that is blanked out of a training sample, in trainings of many epochs; None is 0.3
-    for classes and labels in `default` and `quick`, else 0."""
+    """Largest share of each axis that is blanked out of a training sample; None is none."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""
     official: bool = False
@@ -189,7 +182,7 @@ def resolve(
             "or take another preset"
         )
     if options.optimiser is not None and options.optimiser is not config.recipe.optimiser:
-        config = replace(config, recipe=replace(RECIPES[options.optimiser], cutout=config.recipe.cutout))
+        config = replace(config, recipe=RECIPES[options.optimiser])
     race = _race(options, config)
     width, search_width = _widths(options, config)
     return replace(
@@ -347,7 +340,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         backbone=backbone,
         width=width,
         batch_size=batch_size if options.batch_size is None else options.batch_size,
-        recipe=replace(RECIPES[optimiser], cutout=CUTOUT if spec.target_kind in _CUT_KINDS else 0.0),
+        recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32),
     )

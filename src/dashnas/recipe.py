@@ -31,8 +31,7 @@ class Recipe:
     dropout: float = 0.0
     """Probability that a value is dropped, where the backbone has dropout."""
     cutout: float = 0.0
-    """Largest share of each axis that is blanked out of a training sample, where it is trained for many epochs; see
-    `dashnas.cutout`."""
+    """Largest share of each axis that is blanked out of a training sample; see `dashnas.cutout`."""
 
     def __post_init__(self) -> None:
         read_name(self, "optimiser", Optimiser)

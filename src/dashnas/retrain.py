@@ -15,9 +15,6 @@ from dashnas.precision import Precision
 from dashnas.recipe import Optimiser, Recipe
 from dashnas.training import Phase, Session, adamw, sgd, train
 
-CUTOUT_EPOCHS = 40
-"""Of a training, from which on parts of its samples are blanked out; in fewer a network hardly learns them by heart."""
-
 
 def retrain_phase(
     name: str,
@@ -55,7 +52,7 @@ def retrain_phase(
         large_kernels=_large_kernels(network, part, batch_size, config.precision),
         precision=config.precision,
         clip=config.clip,
-        cutout=recipe.cutout if epochs >= CUTOUT_EPOCHS else 0.0,
+        cutout=recipe.cutout,
         after_epoch=after_epoch,
     )
 

@@ -113,6 +113,6 @@ def test_what_a_paused_and_resumed_trial_reaches_is_what_it_reaches_at_once(job,
     with open_job(
         data, options(seed=3), tmp_path / "other", Silent(), started=0.0, networks=("backbone",)
     ) as other:  # fmt: skip
-        other.settle_micro_batches()
+        settle_micro_batches(other)
         assert Trials(other, SCHEDULE)._reach(0, 4) == scores[1]
     assert all(map(math.isfinite, scores))

@@ -1,6 +1,7 @@
 """The paper's preset with its epochs scaled."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,14 +42,11 @@ class TestScale:
     costs = EpochCosts(search=0.5, derived=2.0, backbone=0.0, retrain_share=1.25)
 
     def scale(self, paper, seconds, monkeypatch):
-        class Calibrated:
-            config = paper
-
-            def calibrate(self):
-                return type("Calibration", (), {"costs": TestScale.costs})
-
+        monkeypatch.setattr(
+            "dashnas.methods.paper_scaled.calibrate", lambda job: SimpleNamespace(costs=TestScale.costs)
+        )
         monkeypatch.setattr("dashnas.methods.paper_scaled.time.monotonic", lambda: 100.0)
-        return fitting_scale(Calibrated(), seconds, 100.0)
+        return fitting_scale(SimpleNamespace(config=paper), seconds, 100.0)
 
     def test_the_largest_that_fits_is_taken(self, paper, monkeypatch):
         scale = self.scale(paper, 300.0, monkeypatch)

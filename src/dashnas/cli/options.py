@@ -168,8 +168,8 @@ def read_options(
         float | None,
         _option(
             _RECIPE,
-            "Largest share of each axis to blank out of a sample in trainings of many epochs (default: 0.3 for classes "
-            "and labels, else 0; paper: 0).",
+            "Largest share of each axis to blank out of a training sample, such as 0.3, where any part of it tells the "
+            "class and samples are few.",
         ),
     ] = None,
     memory: Annotated[

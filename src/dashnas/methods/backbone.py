@@ -44,7 +44,6 @@ def stock_options(task: MethodTask) -> Options:
         optimiser=recipe.optimiser,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
-        cutout=recipe.cutout,
         batch_size=task.options.batch_size or stock_batch_size(samples),
         precision=task.options.precision or Precision.FLOAT32,
     )
