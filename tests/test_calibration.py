@@ -1,29 +1,18 @@
 """Memory and time of the networks of a run, before it trains them."""
 
-from contextlib import contextmanager
-
 import pytest
 from torch import nn
 
 import dashnas.calibration
 from dashnas.calibration import SOME_DROPOUT, _sample_phases, calibrate, settle_micro_batches
 from dashnas.convert import mixtures
-from dashnas.data import TargetKind
 from dashnas.errors import NotEnoughMemoryError
 from dashnas.memory import count_step
 from dashnas.phases import settled_schedule
-from dashnas.presets import Options
 from dashnas.space import Architecture, Candidate
-from dashnas.workspace import workspace
-from tiny import arrays, options
+from tiny import job, options
 
 ARCHITECTURE = Architecture({"blocks.0.units.0.conv": Candidate(3)})
-
-
-@contextmanager
-def job(chosen: Options | None = None):
-    with workspace(arrays(TargetKind.CLASSES), chosen or options(), None, None) as made:
-        yield made
 
 
 def test_calibration_times_the_largest_network_that_may_be_derived():

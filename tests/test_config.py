@@ -103,7 +103,11 @@ def test_a_tuner_may_be_given_by_its_name():
 def test_everything_survives_a_trip_through_json():
     made = FitConfig(schedule=Schedule(**SCHEDULE), class_weights=(1.0, 2.0))
     content = json.loads(json.dumps(made.to_json()))
-    assert differences(content, json.loads(json.dumps(asdict(made)))) == ["ensemble (None there, 1 now)"]
+    assert differences(content, json.loads(json.dumps(asdict(made)))) == [
+        "ensemble (None there, 1 now)",
+        "recipe.cutout (None there, 0.0 now)",
+    ]
+    assert replace(made, recipe=Recipe(cutout=0.2)).to_json()["recipe"]["cutout"] == 0.2
     assert content["tune"]["tuner"] == "halving"
     assert content["schedule"]["retrain_epochs"] == 1
 

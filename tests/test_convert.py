@@ -11,7 +11,15 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from dashnas.convert import derive, discretise, find_searchable, mixtures, to_supernet
+from dashnas.convert import (
+    derive,
+    discretise,
+    find_searchable,
+    largest_architecture,
+    mixtures,
+    smallest_architecture,
+    to_supernet,
+)
 from dashnas.errors import ConfigError, ConversionError
 from dashnas.ops import STRATEGIES, AggConv, AggConv1d, AggConv2d, GumbelSoftmax
 from dashnas.ops.causal import CausalConv1d, WeightNormCausalConv1d
@@ -921,3 +929,17 @@ def test_derive_refuses_to_leave_a_mixture_in_the_network():
     supernet = to_supernet(sequential(), SPACE, torch.randn(2, 2, 12))
     with pytest.raises(ConversionError, match=r"chooses nothing for the relaxed layers \['3'\]"):
         derive(supernet, Architecture({"0": Candidate(3)}))
+
+
+@pytest.mark.parametrize(
+    ("space", "largest", "smallest"),
+    [
+        # By taps first, then by reach.
+        (SearchSpace(kernel_sizes=(3, 5), dilations=(1, 2)), Candidate(5, 2), Candidate(3, 1)),
+        (SearchSpace(kernel_sizes=((3, 5), (7, 1)), dilations=(1,)), Candidate((3, 5)), Candidate((7, 1))),
+    ],
+)
+def test_largest_and_smallest_are_by_what_a_layer_costs_to_train(space, largest, smallest):
+    conversion = find_searchable(PlainCNN(), space, torch.zeros(2, 3, 32, 32))
+    assert set(largest_architecture(conversion).values()) == {largest}
+    assert set(smallest_architecture(conversion).values()) == {smallest}

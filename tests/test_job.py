@@ -1,7 +1,6 @@
 """The networks of a run, and its search."""
 
 import math
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -11,29 +10,12 @@ from dashnas.config import Schedule
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import RunError
-from dashnas.presets import Options
-from dashnas.progress import Reporter, Silent
 from dashnas.space import Architecture, Candidate
 from dashnas.workspace import workspace
-from tiny import arrays, options
-
-
-@contextmanager
-def job(chosen: Options | None = None, reporter: Reporter | None = None):
-    with workspace(arrays(TargetKind.CLASSES), chosen or options(), None, reporter) as made:
-        yield made
-
+from tiny import Messages, arrays, job, options
 
 SCHEDULE = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1)
 ARCHITECTURE = Architecture({"blocks.0.units.0.conv": Candidate(3)})
-
-
-class Messages(Silent):
-    def __init__(self):
-        self.told = []
-
-    def message(self, text):
-        self.told.append(text)
 
 
 def test_fresh_networks_always_have_the_same_weights():
@@ -111,7 +93,7 @@ def test_a_resumed_search_takes_the_plan_that_was_saved(monkeypatch):
 def test_a_strategy_that_was_asked_for_is_taken_everywhere():
     with job(options(strategy="fourier")) as one:
         supernet, conversion = one.supernet()
-        assert set(one.plan(supernet, conversion).values()) == {"fourier"}
+        assert set(one.plan_strategies(supernet, conversion).values()) == {"fourier"}
 
 
 @pytest.mark.parametrize("content", [{}, {"blocks.0.units.0.conv": "fastest"}, []])

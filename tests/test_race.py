@@ -1,25 +1,15 @@
 """Which networks and recipes race, and what its end tells."""
 
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dashnas.data import TargetKind
 from dashnas.evaluate import right_answers
-from dashnas.presets import Options
 from dashnas.race import _has_time_for_recipe, can_be_beaten
 from dashnas.recipe import Recipe
 from dashnas.tune import Trial
-from dashnas.workspace import workspace
-from tiny import arrays, options
-
-
-@contextmanager
-def job(chosen: Options | None = None):
-    with workspace(arrays(TargetKind.CLASSES), chosen or options(), None, None) as made:
-        yield made
+from tiny import job, options
 
 
 @pytest.mark.parametrize(

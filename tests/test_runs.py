@@ -70,8 +70,19 @@ def test_a_run_in_which_something_was_done_is_not_withdrawn(begun, folder):
         if begun == "checkpoint":
             run.save_checkpoint("search", {})
         run.withdraw()
+    assert (folder / "run.json").exists()
     with Run(folder, SETTINGS):
-        assert (folder / "run.json").exists()
+        pass
+
+
+def test_what_cannot_be_deleted_does_not_hide_why_a_run_is_withdrawn(folder, monkeypatch):
+    def fails(self):
+        raise OSError(errno.ENOTEMPTY, "not empty")
+
+    with Run(folder, SETTINGS) as run:
+        monkeypatch.setattr("pathlib.Path.rmdir", fails)
+        run.withdraw()
+    assert not (folder / "run.json").exists()
 
 
 def test_a_file_is_no_folder(tmp_path):

@@ -1,7 +1,6 @@
 """How a budget becomes a schedule, and what is made of it after the search and after the race."""
 
 import math
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import pytest
@@ -13,30 +12,13 @@ from dashnas.data import TargetKind
 from dashnas.errors import NotEnoughMemoryError
 from dashnas.job import WIDTHS, Job
 from dashnas.phases import Searched, searched, settled_schedule
-from dashnas.presets import Options
-from dashnas.progress import Reporter, Silent
 from dashnas.scheduling import schedule_after_race, schedule_after_search, schedule_within
 from dashnas.space import Architecture, Candidate
 from dashnas.workspace import workspace
-from tiny import arrays, options
-
-
-@contextmanager
-def job(chosen: Options | None = None, reporter: Reporter | None = None):
-    with workspace(arrays(TargetKind.CLASSES), chosen or options(), None, reporter) as made:
-        yield made
-
+from tiny import Messages, arrays, job, options
 
 SCHEDULE = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1)
 ARCHITECTURE = Architecture({"blocks.0.units.0.conv": Candidate(3)})
-
-
-class Messages(Silent):
-    def __init__(self):
-        self.told = []
-
-    def message(self, text):
-        self.told.append(text)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,15 @@ def test_every_epoch_of_a_subsample_draws_from_all_samples(part, tmp_path):
     assert len({x.numpy().tobytes() for batch in shown for x in batch}) == 33
 
 
+def test_samples_are_cut_another_way_at_every_step_and_the_same_way_in_every_run(part, tmp_path):
+    whole = trained(part, tmp_path / "whole").model.seen
+    cut, again = (trained(part, tmp_path / name, cutout=0.9).model.seen for name in ("cut", "again"))
+    assert all(torch.equal(a, b) for a, b in zip(cut, again, strict=True))
+    assert all(torch.equal(a[a != 0], b[a != 0]) for a, b in zip(cut, whole, strict=True))
+    windows = [(a != b).sum().item() for a, b in zip(cut, whole, strict=True)]
+    assert len(set(windows)) > 3
+
+
 def test_noise_differs_between_steps_and_not_between_runs(part, tmp_path):
     """Whatever the state of the default generator is."""
     drawn = []

@@ -10,10 +10,12 @@ import torch
 
 from dashnas.config import FitConfig
 from dashnas.data import DataConfig, PreparedData, TargetKind, prepare
+from dashnas.job import Job
 from dashnas.presets import Options
-from dashnas.progress import Silent
+from dashnas.progress import Reporter, Silent
 from dashnas.runs import Run
 from dashnas.training import Session
+from dashnas.workspace import workspace
 
 SPATIAL = {1: (16,), 2: (6, 6)}
 """Spatial shape of the inputs by number of axes."""
@@ -57,6 +59,23 @@ def options(**changes: Any) -> Options:
 def prepared(kind: TargetKind = TargetKind.CLASSES, dims: int = 1, **more: Any) -> PreparedData:
     """A tiny data set, read and divided."""
     return prepare(arrays(kind, dims, **more), DataConfig(target=kind), seed=0)
+
+
+class Messages(Silent):
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.told.append(text)
+
+
+@contextmanager
+def job(chosen: Options | None = None, reporter: Reporter | None = None) -> Iterator[Job]:
+    """A run on tiny classes that keeps nothing."""
+    with workspace(arrays(TargetKind.CLASSES), chosen or options(), None, reporter) as made:
+        yield made
 
 
 @contextmanager

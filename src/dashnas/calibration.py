@@ -56,7 +56,12 @@ def calibrate(job: Job, *, measure: bool = False) -> Calibration:
 
 
 def calibrate_backbone(job: Job) -> Calibration:
-    """The same of the untouched backbone alone; its memory joins what is known of the others at this width.
+    """Weigh and time a few steps of the untouched backbone alone.
+
+    Where it is the wider one, its memory joins what `calibrate` found of the others.
+
+    Args:
+        job: the run.
 
     Raises:
         NotEnoughMemoryError: a step does not fit, however few samples are computed at once.
@@ -64,30 +69,42 @@ def calibrate_backbone(job: Job) -> Calibration:
     _refuse_too_large(job)
     phases = _sample_trainings(job, None, names=("backbone",))
     needs = _weigh_all(job, phases, measure=False)
-    job.needs[job.config.width, job.backbone_width] = job.needs.get((job.config.width, None), {}) | needs
+    others = {} if job.backbone_width is None else job.needs[job.config.width, None]
+    job.needs[job.config.width, job.backbone_width] = others | needs
     return Calibration(_epoch_costs(job, phases, {name: need.micro_batch for name, need in needs.items()}), needs)
 
 
 def training_costs(job: Job, architecture: Architecture) -> EpochCosts:
-    """What epochs cost once the search has ended: of the network that was found, and of the untouched backbone."""
+    """What epochs cost once the search has ended.
+
+    Args:
+        job: the run, whose micro-batches are settled.
+        architecture: that was found; the untouched backbone is timed beside it.
+    """
     phases = _sample_trainings(job, architecture)
     return _epoch_costs(
         job, phases, {name: shared_micro_batch(job.session.run, name, job.batch_size) for name in phases}
     )
 
 
-def faster_precision(job: Job) -> Precision:
-    """The precision in which steps of the given network, or of the untouched backbone, are faster; else float32.
+def choose_precision(job: Job) -> Precision:
+    """Let the run train in the precision in which its steps are faster, and tell which it is.
+
+    Args:
+        job: the run; steps are those of the given network, or of the untouched backbone.
 
     Raises:
         NotEnoughMemoryError: a step does not fit, however few samples are computed at once.
     """
     _refuse_too_large(job)
     narrow, wide = (_step_seconds(job, precision) for precision in (Precision.BFLOAT16, Precision.FLOAT32))
-    return Precision.BFLOAT16 if narrow < FASTER * wide else Precision.FLOAT32
+    precision = Precision.BFLOAT16 if narrow < FASTER * wide else Precision.FLOAT32
+    job.use_precision(precision)
+    return precision
 
 
 def _step_seconds(job: Job, precision: Precision) -> float:
+    """What a training step takes in a precision; the run is left in it."""
     job.use_precision(precision)
     name = "backbone" if job.given_architecture is None else "derived"
     phase = _sample_training(job, name, job.given_architecture)
@@ -207,7 +224,7 @@ def _sample_phases(job: Job) -> dict[str, Phase]:
         supernet, conversion = job.supernet()
         largest = largest_architecture(conversion)
         saved = job.session.run.read("plan.json", default=None)
-        job.use_plan(supernet, job.plan(supernet, conversion) if saved is None else saved)
+        job.use_strategies(supernet, job.plan_strategies(supernet, conversion) if saved is None else saved)
         phases["search"] = search_phase(
             supernet, train, loss, config.search, epochs=1, batch_size=job.batch_size, seed=0
         )

@@ -147,7 +147,7 @@ class Schedule:
 
     search_epochs: int
     """Epochs of the search; 0 where an architecture was given, where a budget is too short for a search, or where no
-    network could win the race after it."""
+    network could be hoped to win the race after it."""
     tune_trials: int
     """Recipes to try at most; the first is the given one."""
     tune_epochs: int
@@ -275,11 +275,14 @@ class FitConfig:
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file.
 
-        `ensemble` stands there only where there is one: settings of runs from before there was the field stay the same.
+        `ensemble` and `recipe.cutout` stand there only where there is any: settings of runs from before there were
+        these fields stay the same.
         """
         content = asdict(self) | {"space": None if self.space is None else self.space.to_json()}
         if self.ensemble == 1:
             del content["ensemble"]
+        if not self.recipe.cutout:
+            del content["recipe"]["cutout"]
         return content
 
 

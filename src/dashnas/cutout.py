@@ -12,7 +12,7 @@ def cut_out(x: Tensor, share: float, lengths: Tensor | None = None) -> Tensor:
     Args:
         x: (batch, channels, *spatial).
         share: of each axis, that a window takes at most; any smaller one is as likely.
-        lengths: (batch,), positions of each series before its padding; None where there is no padding.
+        lengths: (batch,), positions of each series (one axis) before its padding; None where there is no padding.
 
     Reference: DeVries and Taylor 2017 (arXiv:1708.04552), whose windows have one size and may lie partly outside.
     """

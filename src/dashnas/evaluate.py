@@ -15,6 +15,9 @@ from dashnas.lengths import network_outputs
 from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, confidence, score
 from dashnas.protocol_metrics import pooled
 
+COUNT_MISTAKES = ("error", "error_pct", "macro_f1", "1-macro_f1")
+"""Metrics of classes, up to an `@`, under which a sample is right or wrong; others go by the order of samples."""
+
 
 def predict(
     network: nn.Module, inputs: Iterable[tuple[Tensor, Tensor | None]], normaliser: Normaliser, device: torch.device
@@ -70,25 +73,28 @@ def right_answers(part: Part) -> np.ndarray:
     return 2 * targets - 1
 
 
-def hoped_for(predictions: np.ndarray, part: Part) -> np.ndarray:
-    """The best that another network may be hoped to predict: of classes, half of the mistakes put right, else all.
+def hoped_for(metric: Metric, predictions: np.ndarray, part: Part) -> np.ndarray:
+    """The best that another network may be hoped to predict: half of the mistakes put right, rounded down.
 
-    Of the ten tasks of NAS-Bench-360 there is one where the searched network has less than half of the errors of the
-    untouched one.
+    That is of classes, under metrics that count mistakes; else all are. Of the ten tasks of NAS-Bench-360 there is one
+    where the searched network has less than half of the errors of the untouched one.
 
     Args:
+        metric: what tells which predictions are better.
         predictions: of the network that is to be beaten.
         part: what they are for.
 
     Reference: Shen et al. 2022, Table 2.
     """
     right = right_answers(part)
-    if part.spec.target_kind is not TargetKind.CLASSES:
+    if part.spec.target_kind is not TargetKind.CLASSES or metric.name.partition("@")[0] not in COUNT_MISTAKES:
         return right
-    mistakes = np.flatnonzero(predictions.argmax(axis=1) != part.targets())
+    finite = np.isfinite(predictions)
+    decided = np.where(finite, predictions, 0).argmax(axis=1) == part.targets()
+    mistakes = np.flatnonzero(~(decided & finite.all(axis=1)))
     better = predictions.copy()
-    # Every second one, so that they are of several classes; and surer than any of the others.
-    better[mistakes[1::2]] = right[mistakes[1::2]] * (1 + np.abs(predictions).max())
+    # Every second one, so that they are from all over the part.
+    better[mistakes[1::2]] = right[mistakes[1::2]]
     return better
 
 

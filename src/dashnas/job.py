@@ -1,4 +1,4 @@
-"""One run with its data and settings: the networks it needs, and each phase on its own."""
+"""One run with its data and settings: its networks, what they cost, its search and its final trainings."""
 
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
@@ -56,7 +56,7 @@ class Retrained:
 
 
 class Job:
-    """The phases of one run, in the order in which `fit` calls them; each goes on where it was left.
+    """One run: makes its networks, searches and trains them; what was begun goes on where it was left.
 
     Args:
         data: what is learned from.
@@ -104,10 +104,12 @@ class Job:
         planned = None if config.schedule is None else config.schedule.width
         self._may_narrow = options.width is None and planned is None
         self.has_free_precision = options.precision is None and config.schedule is None
+        """Whether a budget may choose in what precision is trained."""
         self._costs: dict[tuple[Hashable, Topology], Cost] = {}
         """What networks cost, each timed once."""
         self.needs: dict[tuple[int | None, int | None], dict[str, Need]] = {}
-        """Memory of each network, by width of the searched network and of a wider untouched one."""
+        """Memory of each network, by width of the searched network and of a wider untouched one; found by
+        `dashnas.calibration`."""
 
     def network(self, architecture: Architecture | None, dropout: float = 0.0, copy: int = 0) -> nn.Module:
         """A fresh network, always with the same weights, other ones for each copy; None is the untouched backbone."""
@@ -229,8 +231,8 @@ class Job:
         supernet, conversion = self.supernet()
         if attempts == ATTEMPTS:
             self._tell_conversion(conversion)
-        plan = self.session.run.remember("plan.json", lambda: self.plan(supernet, conversion))
-        self.use_plan(supernet, plan)
+        plan = self.session.run.remember("plan.json", lambda: self.plan_strategies(supernet, conversion))
+        self.use_strategies(supernet, plan)
         config = self.config.search
         slower = 10.0 ** (attempts - ATTEMPTS)
         config = replace(
@@ -263,13 +265,13 @@ class Job:
         )
         return chosen
 
-    def plan(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
+    def plan_strategies(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
         """The strategy of each layer of a supernet."""
         return plan_layers(
             supernet, conversion, self.config.search, batch_size=self.batch_size, device=self.session.device
         )
 
-    def use_plan(self, supernet: nn.Module, plan: dict[str, str]) -> None:
+    def use_strategies(self, supernet: nn.Module, plan: dict[str, str]) -> None:
         """Let each layer of a supernet be computed by its strategy.
 
         Raises:

@@ -174,8 +174,8 @@ def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
         )
     else:
         why = (
-            f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, and not even a "
-            "network with half as many mistakes would be better with enough confidence; nothing is searched"
+            f"the untouched backbone has {job.metric.name} {trial.score:.4g} on the validation part, so few mistakes "
+            "that no other network can be hoped to be better with enough confidence; nothing is searched"
         )
     job.session.reporter.message(why)
     epochs = schedule.epochs_of("backbone")

@@ -90,8 +90,8 @@ def search_only(
         architecture = found.architecture
         if found.no_search == UNBEATABLE:
             raise ConfigError(
-                f"the run in {job.session.run.folder} left its search out, since no network could have won the race; "
-                "give another --out to search all the same"
+                f"the run in {job.session.run.folder} left its search out, since no network could be hoped to win the "
+                "race; give another --out to search all the same"
             )
         if found.no_search == "schedule":
             raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")
@@ -99,7 +99,7 @@ def search_only(
             raise ConfigError(
                 f"{options.budget_seconds:g} s are too few to search: an epoch of the search would take more than a "
                 f"quarter of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give --no-race to "
-                "search all the same, or a larger --budget and another --out"
+                "search all the same, or a larger --budget"
             )
         return architecture
 
@@ -160,7 +160,7 @@ def _run_phases(job: Job) -> None:
     run, metric = job.session.run, job.metric
     found = searched(job, settled_schedule(job))
     tuned = tune(job, found)
-    scores, seconds_alike = _validation_scores(job, tuned)
+    untouched, seconds_alike = _untouched_score(job, tuned)
     outcome = train_outcome(job, tuned)
     backbone = outcome.trained.get("backbone")
     is_member = backbone is not None
@@ -170,6 +170,11 @@ def _run_phases(job: Job) -> None:
     networks = {"outcome": outcome.model.network, "backbone": backbone.network}
     with damage_named(run.folder / MICRO_BATCHES):
         micro_batches = {name: int(samples) for name, samples in run.read(MICRO_BATCHES, default={}).items()}
+    scores: dict[str, dict[str, Any]] = {"outcome": {}, "backbone": {}}
+    if tuned.trials:
+        scores["outcome"]["validation"] = tuned.best_score
+    if "backbone" in tuned.scores or not tuned.is_untouched:
+        scores["backbone"]["validation"] = untouched
     for name, score in _test_scores(job, networks, micro_batches).items():
         scores[name]["test"] = score.to_json()
     costs = {"backbone": _inference_cost(job, networks["backbone"])}
@@ -237,23 +242,19 @@ def _run_phases(job: Job) -> None:
     )
 
 
-def _validation_scores(job: Job, tuned: Tuned) -> tuple[dict[str, dict[str, Any]], float]:
-    """Of the outcome and of the untouched backbone, as far as there are any; and the seconds that took.
+def _untouched_score(job: Job, tuned: Tuned) -> tuple[float | None, float]:
+    """The untouched backbone's score on the validation part, and the seconds of a training for it alone.
 
-    A backbone that was in no race is trained as the outcome was.
+    Where it was in no race, it is trained as the outcome was, unless it is the outcome. None where that diverged, or
+    there is no score.
     """
-    outcome: dict[str, Any] = {"validation": tuned.best_score} if tuned.trials else {}
     if "backbone" in tuned.scores:
-        untouched = tuned.best_score if tuned.network == "backbone" else tuned.scores["backbone"]
-        return {"outcome": outcome, "backbone": {"validation": untouched}}, 0.0
+        return tuned.best_score if tuned.network == "backbone" else tuned.scores["backbone"], 0.0
     if tuned.is_untouched:
-        return {"outcome": outcome, "backbone": {}}, 0.0
+        return None, 0.0
     alike = race.tuning(job, {"derived": tuned.architecture}, tuned.schedule)
     network = job.network(None, tuned.recipe.dropout)
-    untouched, seconds = alike.score_network(
-        "tune-backbone", network, tuned.recipe, job.session, network_name="backbone"
-    )
-    return {"outcome": outcome, "backbone": {"validation": untouched}}, seconds
+    return alike.score_network("tune-backbone", network, tuned.recipe, job.session, network_name="backbone")
 
 
 def _test_scores(job: Job, networks: dict[str, nn.Module], micro_batches: Mapping[str, int]) -> dict[str, Score]:

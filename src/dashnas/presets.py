@@ -100,7 +100,8 @@ class Options:
     dropout: float | None = None
     """Of the recipe that tuning starts from."""
     cutout: float | None = None
-    """Largest share of each axis that is blanked out of a training sample; None is none."""
+    """Largest share of each axis that is blanked out of a sample in tuning and training; None is none. Targets at every
+    position count there too."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""
     official: bool = False

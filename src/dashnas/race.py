@@ -56,11 +56,11 @@ def _drawn(job: Job, conversion: Conversion) -> Architecture | None:
         return None if content is None else Architecture.from_json(content)
 
 
-def tuning(job: Job, entrants: Mapping[str, Architecture | None], schedule: Schedule) -> Tuning:
+def tuning(job: Job, racing: Mapping[str, Architecture | None], schedule: Schedule) -> Tuning:
     """The study over recipes and over the networks that race."""
     return Tuning(
-        lambda name, recipe: job.network(entrants[name], recipe.dropout),
-        tuple(entrants), job.data.train, job.data.validation, job.loss, job.metric,
+        lambda name, recipe: job.network(racing[name], recipe.dropout),
+        tuple(racing), job.data.train, job.data.validation, job.loss, job.metric,
         job.config.tune, job.config.retrain,
         schedule=schedule, recipe=job.config.recipe, batch_size=job.batch_size,
         seed=derive_seed(job.config.seed, "tune"), has_time=lambda trials: _has_time_for_recipe(job, trials),
@@ -101,11 +101,13 @@ def can_be_beaten(job: Job, network: str, architecture: Architecture | None, rec
     validation = job.data.validation
     at_once = shared_micro_batch(job.session.run, micro_batch_name(network), job.batch_size)
     predictions = predict_part(_raced(job, network, architecture, recipe), validation, at_once, job.session.device)
-    return is_evidence(confidence_of(job.metric, hoped_for(predictions, validation), predictions, validation))
+    return is_evidence(
+        confidence_of(job.metric, hoped_for(job.metric, predictions, validation), predictions, validation)
+    )
 
 
 def improves_with(
-    job: Job, other: str, winner: str, entrants: Mapping[str, Architecture | None], recipes: Mapping[str, Recipe]
+    job: Job, other: str, winner: str, racing: Mapping[str, Architecture | None], recipes: Mapping[str, Recipe]
 ) -> bool:
     """Whether two networks together, as the race left them, are better on the validation part than the winner.
 
@@ -113,11 +115,11 @@ def improves_with(
         job: the run.
         other: name of a network that lost the race.
         winner: of the one that won it.
-        entrants: architectures by name.
+        racing: architectures by name.
         recipes: of their best trials, by name.
     """
     names = (winner, other)
-    networks = [_raced(job, name, entrants[name], recipes[name]) for name in names]
+    networks = [_raced(job, name, racing[name], recipes[name]) for name in names]
     at_once = min(shared_micro_batch(job.session.run, micro_batch_name(name), job.batch_size) for name in names)
     alone, together = (
         validate(network, job.data.validation, job.metric, batch_size=at_once, device=job.session.device)

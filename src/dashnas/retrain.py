@@ -90,7 +90,7 @@ def retrain(
         config: schedule and clipping.
         epochs: passes over the part.
         batch_size: samples of a step.
-        seed: of order and dropout.
+        seed: of order, dropout and cutout.
         session: where it runs.
         network_name: name that it shares its micro-batch under with other phases of the same network.
 

@@ -20,7 +20,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -55,12 +55,13 @@ class Run:
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.folder = folder
         _refuse_foreign(folder)
-        self._is_new, self._is_new_folder = not (folder / "run.json").exists(), not folder.exists()
+        self._is_new_folder = not folder.exists()
         try:
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot create the run {folder}: {error.strerror}") from error
         self._lock = _lock(folder)
+        self._is_new = not (folder / "run.json").exists()
         try:
             for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
                 leftover.unlink()
@@ -74,11 +75,12 @@ class Run:
         checkpoints, lines = self.folder / "checkpoints", self.folder / "events.jsonl"
         if not self._is_new or lines.exists() or any(checkpoints.iterdir()):
             return
-        for path in (*self.folder.glob("*.json"), self.folder / ".lock"):
-            path.unlink()
-        checkpoints.rmdir()
-        if self._is_new_folder:
-            self.folder.rmdir()
+        with suppress(OSError):  # why the run is withdrawn is more than what stays of it
+            for path in (*self.folder.glob("*.json"), self.folder / ".lock"):
+                path.unlink()
+            checkpoints.rmdir()
+            if self._is_new_folder:
+                self.folder.rmdir()
 
     def close(self) -> None:
         """Let other processes use the folder."""

@@ -16,7 +16,7 @@ from dashnas.budget import (
     untouched_alone,
     with_cheapest_search,
 )
-from dashnas.calibration import calibrate, calibrate_backbone, faster_precision, training_costs
+from dashnas.calibration import calibrate, calibrate_backbone, choose_precision, training_costs
 from dashnas.config import Schedule, Tuner
 from dashnas.errors import NotEnoughMemoryError
 from dashnas.job import Job
@@ -26,7 +26,7 @@ from dashnas.space import Architecture
 from dashnas.tune import grid
 
 
-def schedule_within(job: Job, budget_seconds: float, plan: Planner = plan) -> Schedule:
+def schedule_within(job: Job, budget_seconds: float, planner: Planner = plan) -> Schedule:
     """The schedule for a budget; where the width is free, the largest one that still gets enough epochs.
 
     Where the precision is free too, it is the one in which steps are faster.
@@ -34,24 +34,23 @@ def schedule_within(job: Job, budget_seconds: float, plan: Planner = plan) -> Sc
     Args:
         job: the run.
         budget_seconds: from the start of the run.
-        plan: makes the schedule from what epochs cost.
+        planner: makes the schedule from what epochs cost.
     """
     deadline = job.started + budget_seconds
     if not job.has_free_precision or job.config.retrain.precision is Precision.FLOAT32:
-        return _schedule_until(job, deadline, plan)
+        return _schedule_until(job, deadline, planner)
     job.use_width(job.widths[0])
-    precision = faster_precision(job)
-    job.use_precision(precision)
-    return replace(_schedule_until(job, deadline, plan), precision=precision)
+    precision = choose_precision(job)
+    return replace(_schedule_until(job, deadline, planner), precision=precision)
 
 
-def _schedule_until(job: Job, deadline: float, plan: Planner) -> Schedule:
+def _schedule_until(job: Job, deadline: float, planner: Planner) -> Schedule:
     best: Schedule | None = None
     costs: EpochCosts | None = None
     widths = job.widths
     races = "search" in job.networks and job.config.tune.race
     if races and not job.config.search.separable:
-        alone = _schedule_without_search(job, deadline, widths[0], plan)
+        alone = _schedule_without_search(job, deadline, widths[0], planner)
         if alone is not None:
             return replace(alone, width=widths[0])
     for width in widths:
@@ -62,7 +61,7 @@ def _schedule_until(job: Job, deadline: float, plan: Planner) -> Schedule:
             if best is None:
                 raise
             break
-        schedule, enough = _plan_within(job, deadline - time.monotonic(), calibration.costs, plan)
+        schedule, enough = _plan_within(job, deadline - time.monotonic(), calibration.costs, planner)
         if races and not schedule.search_epochs:
             # Kernels that are searched are worth more than channels, and no larger width has the time.
             best = best or replace(schedule, width=width)
@@ -74,12 +73,12 @@ def _schedule_until(job: Job, deadline: float, plan: Planner) -> Schedule:
     assert best is not None
     if races and costs is not None and best.search_epochs:
         wider = [width for width in widths if width is not None and width > (best.width or 0)]
-        return _with_wider_backbone(job, best, costs, wider, deadline, plan)
+        return _with_wider_backbone(job, best, costs, wider, deadline, planner)
     return best
 
 
 def _with_wider_backbone(
-    job: Job, schedule: Schedule, costs: EpochCosts, widths: Sequence[int], deadline: float, plan: Planner
+    job: Job, schedule: Schedule, costs: EpochCosts, widths: Sequence[int], deadline: float, planner: Planner
 ) -> Schedule:
     """The schedule with the widest untouched backbone that would get enough epochs, alone, in the whole budget.
 
@@ -96,21 +95,21 @@ def _with_wider_backbone(
         if untouched_alone(seconds, wide) < WIDER_EPOCHS:
             break
         both = replace(costs, backbone=wide.backbone, beside=wide.beside, wider_backbone=True)
-        planned, _ = _plan_within(job, deadline - time.monotonic(), both, plan)
+        planned, _ = _plan_within(job, deadline - time.monotonic(), both, planner)
         if not planned.search_epochs:
             break
         chosen = replace(planned, width=schedule.width, backbone_width=width)
     return chosen
 
 
-def _schedule_without_search(job: Job, deadline: float, width: int | None, plan: Planner) -> Schedule | None:
+def _schedule_without_search(job: Job, deadline: float, width: int | None, planner: Planner) -> Schedule | None:
     """The schedule of the untouched backbone alone, where not even the cheapest search would fit; else None.
 
     A few steps of a supernet can take longer than the whole budget.
     """
     job.use_width(width)
     costs = with_cheapest_search(calibrate_backbone(job).costs, job.config.search.subsample)
-    schedule, _ = _plan_within(job, deadline - time.monotonic(), costs, plan)
+    schedule, _ = _plan_within(job, deadline - time.monotonic(), costs, planner)
     return None if schedule.search_epochs else schedule
 
 
@@ -165,10 +164,10 @@ def schedule_after_race(
     return replace(schedule, retrain_epochs=max(most_epochs(left * (1 - RESERVE), whole=whole), 1))
 
 
-def _plan_within(job: Job, seconds: float, costs: EpochCosts, plan: Planner) -> tuple[Schedule, bool]:
+def _plan_within(job: Job, seconds: float, costs: EpochCosts, planner: Planner) -> tuple[Schedule, bool]:
     """The schedule for some seconds, and whether the training gets enough epochs."""
     steps = QUICK_STEPS if job.config.preset == "quick" else DEFAULT_STEPS
     usual = usual_schedule(steps, len(job.data.train))
     trials = len(grid(job.config.tune)) if job.config.tune.tuner is Tuner.GRID else usual.tune_trials
-    schedule = plan(seconds, costs, trials=trials, tune=job.config.tune, enough_epochs=usual.retrain_epochs // 2)
+    schedule = planner(seconds, costs, trials=trials, tune=job.config.tune, enough_epochs=usual.retrain_epochs // 2)
     return schedule, schedule.retrain_epochs >= usual.retrain_epochs

@@ -1,8 +1,8 @@
 """One phase of training, as it runs in search, tuning and retraining alike: steps, checkpoints, events.
 
-Every step is a function of the state before it and of (seed, epoch, step) alone: order of the samples, dropout and
-noise are drawn from seeds derived from these. So a run that is killed and resumed takes the same steps as one that
-is not, and a checkpoint needs no state of any generator.
+Every step is a function of the state before it and of (seed, epoch, step) alone: order of the samples, dropout,
+cutout and noise are drawn from seeds derived from these. So a run that is killed and resumed takes the same steps as
+one that is not, and a checkpoint needs no state of any generator.
 """
 
 import math

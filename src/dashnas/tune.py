@@ -116,7 +116,7 @@ class Tuning:
         schedule: how many trials and epochs.
         recipe: the first one tried.
         batch_size: samples of a step.
-        seed: of recipes, order and dropout.
+        seed: of recipes, order, dropout and cutout.
         has_time: asked, with all trials so far, before each recipe beyond the first; has to give the same answer to the
             same trials. None always has.
     """

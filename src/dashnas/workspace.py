@@ -12,7 +12,7 @@ import torch
 
 from dashnas.data.prepare import PreparedData, prepare
 from dashnas.device import find_device
-from dashnas.errors import ConfigError, DataError, NotEnoughMemoryError
+from dashnas.errors import DataError, UserError
 from dashnas.heap import keep_freed_memory
 from dashnas.job import NETWORKS, Job
 from dashnas.presets import Options, resolve
@@ -79,13 +79,11 @@ def open_job(
                 job.supernet()
         try:
             torch.set_num_threads(options.threads or threads_before)
-            if not (Path(out or scratch) / "run.json").exists():
-                _ = job.widths  # refused where there are none
             with keep_freed_memory(), Run(Path(out or scratch), settings) as run:
                 job.session = replace(session, run=run)
                 try:
                     yield job
-                except (ConfigError, NotEnoughMemoryError):
+                except UserError:
                     run.withdraw()
                     raise
         finally:

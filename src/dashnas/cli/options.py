@@ -168,8 +168,8 @@ def read_options(
         float | None,
         _option(
             _RECIPE,
-            "Largest share of each axis to blank out of a training sample, such as 0.3, where any part of it tells the "
-            "class and samples are few.",
+            "Largest share of each axis to blank out of a sample in tuning and training, such as 0.3: where samples "
+            "are few and any part of one tells its class.",
         ),
     ] = None,
     memory: Annotated[

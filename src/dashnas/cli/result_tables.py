@@ -22,7 +22,7 @@ NO_SEARCH = {
     "budget": "the budget was too short for a search",
     "schedule": "the schedule that was given has no search",
     "unbeatable": "it errs too little on the validation part, or that has too few samples,\n"
-    "for any network to win a race against it with enough confidence",
+    "for another network to be hoped to win a race against it with enough confidence",
 }
 """Why nothing was searched, by what `result.json` says."""
 
