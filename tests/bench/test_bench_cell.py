@@ -11,7 +11,6 @@ from dashnas.bench.stopwatch import Stopwatch
 from dashnas.bench.store import State
 from dashnas.config import Schedule
 from dashnas.errors import ConfigError, DataError
-from dashnas.job import Job
 from dashnas.methods import MisfitError
 from dashnas.presets import Options
 from dashnas.progress import Silent
@@ -105,7 +104,8 @@ def test_a_task_without_a_test_part_fails(store):
 @pytest.mark.parametrize("method", ["backbone", "random"])
 def test_a_cell_that_was_stopped_goes_on_and_ends_in_the_same_score(store, tmp_path, monkeypatch, method):
     schedule = Schedule(search_epochs=0, tune_trials=2, tune_epochs=2, retrain_epochs=6, width=4)
-    monkeypatch.setattr(Job, "schedule_within", lambda *_: schedule)
+    for module in ("phases", "methods.backbone"):
+        monkeypatch.setattr(f"dashnas.{module}.schedule_within", lambda *_: schedule)
     cell, at_once = CellName("tiny", method, 0), Store(tmp_path / "other", create=True)
     with pytest.raises(Interrupted):
         run_cell(store, cell, CONDITIONS, StopsAfter(8), tiny_task)

@@ -54,7 +54,7 @@ def test_a_result_of_before_the_cost_was_told_is_shown_without_it(finished, copy
     [
         ("budget", "the budget was too short for a search."),
         ("schedule", "the schedule that was given has no search."),
-        ("unbeatable", "for any network to win a race against it with enough confidence."),
+        ("unbeatable", "for another network to be hoped to win a race against it with enough confidence."),
     ],
 )
 def test_why_nothing_was_searched_is_told(why, told, finished, copy_of):
