@@ -12,7 +12,7 @@ from dashnas.data.parts import Part, SealedTest
 from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
 from dashnas.lengths import network_outputs
-from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, confidence, score
+from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, confidence, decisions, score
 from dashnas.protocol_metrics import pooled
 
 COUNT_MISTAKES = ("error", "error_pct", "macro_f1", "1-macro_f1")
@@ -89,9 +89,8 @@ def hoped_for(metric: Metric, predictions: np.ndarray, part: Part) -> np.ndarray
     right = right_answers(part)
     if part.spec.target_kind is not TargetKind.CLASSES or metric.name.partition("@")[0] not in COUNT_MISTAKES:
         return right
-    finite = np.isfinite(predictions)
-    decided = np.where(finite, predictions, 0).argmax(axis=1) == part.targets()
-    mistakes = np.flatnonzero(~(decided & finite.all(axis=1)))
+    targets = part.targets()
+    mistakes = np.flatnonzero(decisions(predictions, targets) != targets)
     better = predictions.copy()
     # Every second one, so that they are from all over the part.
     better[mistakes[1::2]] = right[mistakes[1::2]]

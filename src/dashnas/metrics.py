@@ -251,7 +251,7 @@ def get_metric(name: str | None, kind: TargetKind) -> Metric:
 def error(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Fraction of wrong answers, 0 to 1: of samples or positions, or of single labels for yes/no targets."""
     outputs, answers = _positions(predictions, targets, mask)
-    return float(np.mean(_decisions(outputs, answers) != answers))
+    return float(np.mean(decisions(outputs, answers) != answers))
 
 
 def macro_f1(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -263,14 +263,14 @@ def macro_f1(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | No
         UndefinedScoreError: no label is on anywhere, neither in the targets nor in the decisions.
     """
     outputs, answers = _positions(predictions, targets, mask)
-    decisions = _decisions(outputs, answers)
+    decided = decisions(outputs, answers)
     if answers.ndim == 1:
-        present = np.union1d(answers, decisions[decisions >= 0])
-        return float(f1_score(answers, decisions, labels=present, average="macro", zero_division=0.0))
-    labels = np.flatnonzero(answers.any(axis=0) | decisions.any(axis=0))
+        present = np.union1d(answers, decided[decided >= 0])
+        return float(f1_score(answers, decided, labels=present, average="macro", zero_division=0.0))
+    labels = np.flatnonzero(answers.any(axis=0) | decided.any(axis=0))
     if not len(labels):
         raise UndefinedScoreError("macro_f1 needs a label that is on somewhere; all targets and decisions are 0")
-    return float(np.mean([f1_score(answers[:, i], decisions[:, i], zero_division=0.0) for i in labels]))
+    return float(np.mean([f1_score(answers[:, i], decided[:, i], zero_division=0.0) for i in labels]))
 
 
 def auroc(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -396,8 +396,13 @@ def _positions(predictions: np.ndarray, targets: np.ndarray, mask: np.ndarray | 
     return outputs.astype(np.float64), answers
 
 
-def _decisions(outputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Class indices, or yes/no per label, shaped like the answers; wrong wherever an output is not finite."""
+def decisions(outputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Class indices, or yes/no per label, shaped like the answers; wrong wherever an output is not finite.
+
+    Args:
+        outputs: (positions, classes) or (positions, labels), logits.
+        answers: (positions,) classes, or (positions, labels) of 0 and 1.
+    """
     finite = np.isfinite(outputs)
     if answers.ndim == 1:
         return np.where(finite.all(axis=1), np.where(finite, outputs, 0).argmax(axis=1), -1)

@@ -163,18 +163,16 @@ def _run_phases(job: Job) -> None:
     untouched, seconds_alike = _untouched_score(job, tuned)
     outcome = train_outcome(job, tuned)
     backbone = outcome.trained.get("backbone")
-    is_member = backbone is not None
     if backbone is None:
         backbone = job.retrain("backbone", None, tuned.recipe, tuned.schedule, tuned=tuned.weights_of("backbone"))
     outcome.model.save(run.folder)
     networks = {"outcome": outcome.model.network, "backbone": backbone.network}
     with damage_named(run.folder / MICRO_BATCHES):
         micro_batches = {name: int(samples) for name, samples in run.read(MICRO_BATCHES, default={}).items()}
-    scores: dict[str, dict[str, Any]] = {"outcome": {}, "backbone": {}}
-    if tuned.trials:
-        scores["outcome"]["validation"] = tuned.best_score
-    if "backbone" in tuned.scores or not tuned.is_untouched:
-        scores["backbone"]["validation"] = untouched
+    scores: dict[str, dict[str, Any]] = {
+        "outcome": {"validation": tuned.best_score} if tuned.trials else {},
+        "backbone": untouched,
+    }
     for name, score in _test_scores(job, networks, micro_batches).items():
         scores[name]["test"] = score.to_json()
     costs = {"backbone": _inference_cost(job, networks["backbone"])}
@@ -184,7 +182,7 @@ def _run_phases(job: Job) -> None:
     seconds = {
         "search": found.seconds,
         "tune": tuned.seconds + seconds_alike,
-        "retrain": outcome.seconds - (backbone.seconds if is_member else 0.0),
+        "retrain": sum((one.seconds for name, one in outcome.trained.items() if name != "backbone"), 0.0),
         "backbone": backbone.seconds,
     }
     run.write(
@@ -242,19 +240,19 @@ def _run_phases(job: Job) -> None:
     )
 
 
-def _untouched_score(job: Job, tuned: Tuned) -> tuple[float | None, float]:
-    """The untouched backbone's score on the validation part, and the seconds of a training for it alone.
+def _untouched_score(job: Job, tuned: Tuned) -> tuple[dict[str, Any], float]:
+    """The untouched backbone's score under "validation", if there is one, and the seconds of a training for it alone.
 
-    Where it was in no race, it is trained as the outcome was, unless it is the outcome. None where that diverged, or
-    there is no score.
+    Where it was in no race, it is trained as the outcome was, unless it is the outcome. None where that diverged.
     """
     if "backbone" in tuned.scores:
-        return tuned.best_score if tuned.network == "backbone" else tuned.scores["backbone"], 0.0
+        return {"validation": tuned.best_score if tuned.network == "backbone" else tuned.scores["backbone"]}, 0.0
     if tuned.is_untouched:
-        return None, 0.0
+        return {}, 0.0
     alike = race.tuning(job, {"derived": tuned.architecture}, tuned.schedule)
     network = job.network(None, tuned.recipe.dropout)
-    return alike.score_network("tune-backbone", network, tuned.recipe, job.session, network_name="backbone")
+    score, seconds = alike.score_network("tune-backbone", network, tuned.recipe, job.session, network_name="backbone")
+    return {"validation": score}, seconds
 
 
 def _test_scores(job: Job, networks: dict[str, nn.Module], micro_batches: Mapping[str, int]) -> dict[str, Score]:

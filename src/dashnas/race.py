@@ -88,8 +88,8 @@ def probe(job: Job, network: str, architecture: Architecture | None, recipe: Rec
     """Whether a head that keeps positions pays, by the features that a network has learned in the race."""
     return probe_head(
         _raced(job, network, architecture, recipe), job.data.train, job.data.validation, job.metric,
-        batch_size=shared_micro_batch(job.session.run, micro_batch_name(network), job.batch_size),
-        device=job.session.device, seed=derive_seed(job.config.seed, "probe"),
+        batch_size=_at_once(job, network), device=job.session.device,
+        seed=derive_seed(job.config.seed, "probe"),
     )  # fmt: skip
 
 
@@ -99,8 +99,8 @@ def can_be_beaten(job: Job, network: str, architecture: Architecture | None, rec
     It is asked of one that is as good as may be hoped; see `dashnas.evaluate.hoped_for`.
     """
     validation = job.data.validation
-    at_once = shared_micro_batch(job.session.run, micro_batch_name(network), job.batch_size)
-    predictions = predict_part(_raced(job, network, architecture, recipe), validation, at_once, job.session.device)
+    raced = _raced(job, network, architecture, recipe)
+    predictions = predict_part(raced, validation, _at_once(job, network), job.session.device)
     return is_evidence(
         confidence_of(job.metric, hoped_for(job.metric, predictions, validation), predictions, validation)
     )
@@ -120,12 +120,12 @@ def improves_with(
     """
     names = (winner, other)
     networks = [_raced(job, name, racing[name], recipes[name]) for name in names]
-    at_once = min(shared_micro_batch(job.session.run, micro_batch_name(name), job.batch_size) for name in names)
+    at_once = min(_at_once(job, name) for name in names)
     alone, together = (
         validate(network, job.data.validation, job.metric, batch_size=at_once, device=job.session.device)
         for network in (networks[0], Ensemble(networks, job.data.spec.target_kind))
     )
-    return together > alone if job.metric.higher_is_better else together < alone
+    return job.metric.is_better(together, alone)
 
 
 def _raced(job: Job, network: str, architecture: Architecture | None, recipe: Recipe) -> nn.Module:
@@ -133,3 +133,8 @@ def _raced(job: Job, network: str, architecture: Architecture | None, recipe: Re
     trained = job.network(architecture, recipe.dropout)
     load_tuned_weights(job.session.run, network, trained)
     return trained
+
+
+def _at_once(job: Job, network: str) -> int:
+    """Most samples that are computed at once of a network that raced."""
+    return shared_micro_batch(job.session.run, micro_batch_name(network), job.batch_size)
