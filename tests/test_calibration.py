@@ -4,9 +4,10 @@ import pytest
 from torch import nn
 
 import dashnas.calibration
-from dashnas.calibration import SOME_DROPOUT, _sample_phases, calibrate, settle_micro_batches
+from dashnas.calibration import DERIVED, SOME_DROPOUT, _sample_phases, calibrate, settle_micro_batches
 from dashnas.convert import mixtures
 from dashnas.errors import NotEnoughMemoryError
+from dashnas.job import NETWORKS
 from dashnas.memory import count_step
 from dashnas.phases import settled_schedule
 from dashnas.space import Architecture, Candidate
@@ -27,6 +28,19 @@ def test_calibration_times_the_largest_network_that_may_be_derived():
     costs = calibration.costs
     assert min(costs.search, costs.derived, costs.backbone) > 0
     assert costs.retrain_share == pytest.approx(48 / 36)  # 36 samples for training, 12 for validation
+
+
+@pytest.mark.parametrize(("preset", "timed"), [("default", {"search", "backbone"}), ("paper", {*NETWORKS})])
+def test_a_derived_network_about_as_large_as_the_untouched_one_is_not_timed(preset, timed, monkeypatch):
+    seen = set()
+    monkeypatch.setattr("dashnas.calibration.time_steps", lambda phase, *_, **__: seen.add(phase.name) or 0.5)
+    with job(options(preset=preset, tune_trials=None)) as one:
+        calibration = calibrate(one, likely=True)
+    assert seen == timed
+    assert set(calibration.needs) == {*NETWORKS}  # the largest one may be chosen
+    assert calibration.costs.derived == (
+        calibration.costs.backbone if "derived" in timed else DERIVED * calibration.costs.backbone
+    )
 
 
 def test_with_a_given_architecture_no_search_is_timed():

@@ -41,6 +41,8 @@ REFUSED = [
     (SearchConfig, {"momentum": -0.1}, "momentum must lie in"),
     (SearchConfig, {"subsample": 0}, r"subsample must lie in \(0, 1\], got 0"),
     (SearchConfig, {"subsample": 1.1}, "subsample must lie in"),
+    (SearchConfig, {"tied_share": 0}, r"tied_share must lie in \(0, 1\], got 0"),
+    (SearchConfig, {"tied_share": 1.5}, r"tied_share must lie in \(0, 1\], got 1.5"),
     (SearchConfig, {"clip": 0}, "clip must be positive, or None for none, got 0"),
     (SearchConfig, {"arch_grad_norm": 0}, "arch_grad_norm must be positive, or None for none, got 0"),
     (SearchConfig, {"kernel_std": 0.0}, "kernel_std must be positive, or None for none, got 0"),

@@ -15,11 +15,11 @@ from dashnas.convert import derive, discretise, mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError
 from dashnas.inference_cost import InferenceCost
-from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number
+from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number, ties
 from dashnas.model import num_parameters
 from dashnas.phases import settled_schedule
 from dashnas.race import MOST_DRAWS, entrants
-from dashnas.space import Architecture, Candidate
+from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.workspace import workspace
 from tiny import Messages, arrays, options
 
@@ -49,6 +49,51 @@ def test_the_layer_gives_way_that_loses_least_likelihood_for_what_it_saves():
     layers = choices({3: -1.0, 7: -0.5}, {3: -9.0, 7: -0.1})
     chosen = likeliest_within(layers, Limits(parameters=10), lambda one: weights(one) <= 10)
     assert chosen == Architecture({"layer0": Candidate(3), "layer1": Candidate(7)})
+
+
+def test_choices_are_tied_by_their_share_of_the_likeliest_one_s_probability():
+    layers = choices({3: math.log(0.45), 5: math.log(0.05), 7: math.log(0.5)}, {3: math.log(0.2), 7: math.log(0.8)})
+    sizes = {
+        share: [[choice.candidate.kernel_size for choice in layer] for layer in ties(layers, share).values()]
+        for share in (1.0, 0.91, 0.89, 0.05)
+    }
+    assert sizes == {1.0: [[7], [7]], 0.91: [[7], [7]], 0.89: [[3, 7], [7]], 0.05: [[3, 5, 7], [3, 7]]}
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize(
+    ("preset", "sure", "smaller"), [("default", 0.05, True), ("default", 0.2, False), ("paper", 0.05, False)]
+)
+def test_a_search_that_prefers_hardly_anything_takes_no_network_larger_than_the_untouched_one(
+    dims, preset, sure, smaller
+):
+    listener = Messages()
+    asked = options(preset=preset, kernel_sizes=(3, 9), tune_trials=None)
+    with workspace(arrays(TargetKind.CLASSES, dims), asked, None, listener) as one:
+        supernet, conversion = one.supernet()
+        for layer in mixtures(supernet).values():
+            sizes = torch.tensor([math.prod(per_axis(c.kernel_size, dims)) for c in layer.candidates])
+            layer.arch_parameters.data = sure * (sizes == sizes.max())
+        chosen, likeliest = one._choose(supernet, conversion), discretise(supernet)
+        untouched, *sizes = (num_parameters(one.network(each)) for each in (None, chosen, likeliest))
+    assert sizes[1] > untouched, "the likeliest one would be allowed anyway"
+    if smaller:
+        assert sizes[0] <= untouched
+        assert f"{sizes[0]:,} parameters in place of {sizes[1]:,}" in listener.told[-1]
+    else:
+        assert chosen == likeliest
+        assert not any("in place of" in told for told in listener.told)
+
+
+def test_ties_do_not_make_a_network_smaller_that_is_no_larger_than_the_untouched_one():
+    with workspace(arrays(TargetKind.CLASSES), options(kernel_sizes=(3, 5)), None, None) as one:
+        supernet, conversion = one.supernet()
+        for layer in mixtures(supernet).values():
+            sizes = torch.tensor([candidate.kernel_size for candidate in layer.candidates])
+            layer.arch_parameters.data = 0.05 * (sizes == 5)
+        chosen = one._choose(supernet, conversion)
+        assert chosen == discretise(supernet)
+        assert num_parameters(one.network(chosen)) <= num_parameters(one.network(None))
 
 
 def test_the_smallest_is_taken_where_none_fits():
@@ -149,6 +194,13 @@ def test_limits_and_costs_are_told_in_words():
     assert Limits(parameters=1)
 
 
+@pytest.fixture
+def sure(monkeypatch):
+    """As if a search were sure of whatever it prefers."""
+    monkeypatch.setattr("dashnas.job.ties", lambda choices, share: ties(choices, 1.0))
+
+
+@pytest.mark.usefixtures("sure")
 @pytest.mark.parametrize("dims", [1, 2])
 def test_the_searched_network_has_no_more_parameters_than_allowed(dims):
     data, sizes = arrays(TargetKind.CLASSES, dims), {"kernel_sizes": (3, 9)}
@@ -168,6 +220,7 @@ def test_what_keeps_the_limits_is_what_it_is_without_them():
     assert fit(data, options(max_parameters=10**6)).summary["architecture"] == free["architecture"]
 
 
+@pytest.mark.usefixtures("sure")
 def test_the_searched_network_takes_no_longer_for_an_answer_than_allowed(monkeypatch):
     """Told by its parameters, for a test that depends on no clock."""
 

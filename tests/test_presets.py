@@ -52,6 +52,7 @@ def test_the_search_has_the_paper_s_settings(dims, kind):
     assert search.kernel_std == 0.01  # code, specification 2.1
     assert not search.separable  # the paper's convolutions are full (discrepancy 1)
     assert not search.drop_beyond_map  # the paper has no such rule
+    assert search.tied_share == 1.0  # Section 3.3: the likeliest of each layer
     assert search.strategy == "auto"
 
 
@@ -137,6 +138,7 @@ def test_defaults_clip_the_final_training_and_drop_what_reaches_beyond_the_map()
     assert (config.width, config.search_width) == (64, None)
     assert config.retrain.clip == 1.0
     assert config.search.drop_beyond_map
+    assert config.search.tied_share == 0.9
     assert config.tune.tuner is Tuner.HALVING
 
 

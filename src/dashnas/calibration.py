@@ -1,7 +1,7 @@
 """What the networks of a run need before it trains them: the memory of a step, and its time."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,6 +27,10 @@ HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs ne
 IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4}
 """Numbers in memory for each weight: itself, its gradient and its one or two moments."""
 
+DERIVED = 1.3
+"""Steps of the untouched backbone that a step of a derived network takes, where it has no more weights: 0.9 to 1.3 were
+measured (docs/search-quality.md)."""
+
 SOME_DROPOUT = 0.05
 """Of the networks that are weighed: the masks take memory, whatever the probability is."""
 
@@ -40,19 +44,24 @@ class Calibration:
     """By network."""
 
 
-def calibrate(job: Job, *, measure: bool = False) -> Calibration:
+def calibrate(job: Job, *, measure: bool = False, likely: bool = False) -> Calibration:
     """Weigh and time a few steps of each network: the supernet, the backbone, and the largest that may be derived.
 
     Args:
         job: the run.
         measure: whether to measure the memory also where an upper bound fits.
+        likely: whether the derived network costs what one about as large as the untouched one does, and is not timed,
+            where the search takes such a one unless it is sure of another.
 
     Raises:
         NotEnoughMemoryError: a step of one of them does not fit, however few samples are computed at once.
     """
     phases = _sample_phases(job)
     needs = job.needs[job.config.width, job.backbone_width] = _weigh_all(job, phases, measure)
-    return Calibration(_epoch_costs(job, phases, {name: need.micro_batch for name, need in needs.items()}), needs)
+    assumed = likely and "search" in phases and job.config.search.tied_share < 1
+    timed = {name: phase for name, phase in phases.items() if not (assumed and name == "derived")}
+    costs = _epoch_costs(job, timed, {name: need.micro_batch for name, need in needs.items()})
+    return Calibration(replace(costs, derived=DERIVED * costs.backbone) if assumed else costs, needs)
 
 
 def calibrate_backbone(job: Job) -> Calibration:

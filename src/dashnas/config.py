@@ -71,6 +71,9 @@ class SearchConfig:
     """Leave out candidates that reach beyond a layer's own map."""
     kernel_std: float | None = None
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
+    tied_share: float = 1.0
+    """Candidates with at least this share of the likeliest one's probability are tied with it. Among ties smaller ones
+    are taken, until the network has no more weights than the untouched one. 1 takes the likeliest of each layer."""
     strategy: str = "auto"
     """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
     plan: str = "measure"
@@ -84,7 +87,8 @@ class SearchConfig:
         for name in ("weight_decay", "arch_weight_decay", "size_penalty"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
-        require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
+        for name in ("subsample", "tied_share"):
+            require(0 < getattr(self, name) <= 1, f"{name} must lie in (0, 1], got {getattr(self, name)}")
         for name in ("arch_grad_norm", "clip", "kernel_std"):
             require_positive_or_none(name, getattr(self, name))
         known = (AUTO, *STRATEGIES)

@@ -14,11 +14,11 @@ from dashnas.convert import Conversion, discretise, mixtures, smallest_architect
 from dashnas.data.prepare import PreparedData
 from dashnas.errors import ConfigError
 from dashnas.evaluate import refuse_undefined
-from dashnas.limits import Cost, Limits, choices_of, likeliest_within
+from dashnas.limits import Cost, Limits, choices_of, likeliest_within, ties
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import Need
 from dashnas.metrics import Metric
-from dashnas.model import Topology
+from dashnas.model import Topology, num_parameters
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.precision import Precision
 from dashnas.presets import Options
@@ -254,16 +254,32 @@ class Job:
             return self.search(schedule, f"{name}-again", attempts - 1)
 
     def _choose(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
-        """What a searched supernet says, as far as the limits allow."""
-        likeliest = discretise(supernet)
-        if self.is_within_limits(likeliest):
-            return likeliest
-        chosen = likeliest_within(choices_of(supernet, conversion), self.limits, self.is_within_limits)
+        """What a searched supernet says, no larger than it has reason to be, and as far as the limits allow."""
+        choices = choices_of(supernet, conversion)
+        untouched = self._num_parameters(None)
+        likely = likeliest_within(
+            ties(choices, self.config.search.tied_share),
+            Limits(parameters=untouched),
+            lambda architecture: self._num_parameters(architecture) <= untouched,
+        )
+        if likely != (likeliest := discretise(supernet)):
+            sizes = [f"{self._num_parameters(one):,}" for one in (likely, likeliest)]
+            self.session.reporter.message(
+                f"smaller candidates are about as likely as the likeliest: {sizes[0]} parameters in place of {sizes[1]}"
+            )
+        if self.is_within_limits(likely):
+            return likely
+        chosen = likeliest_within(choices, self.limits, self.is_within_limits)
         self.session.reporter.message(
-            f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {self.limits.describe()}; "
+            f"the likeliest architecture has {self.cost(likely).describe()}, more than {self.limits.describe()}; "
             f"the one that is taken in its place has {self.cost(chosen).describe()}"
         )
         return chosen
+
+    def _num_parameters(self, architecture: Architecture | None) -> int:
+        """Weights of a network as wide as the searched one, also where the untouched backbone is wider."""
+        with torch.device("meta"):
+            return num_parameters(self._topology.build(self.data.spec, architecture))
 
     def plan_strategies(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
         """The strategy of each layer of a supernet."""

@@ -341,6 +341,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         backbone=backbone,
         width=width,
         batch_size=batch_size if options.batch_size is None else options.batch_size,
+        search=SearchConfig(tied_share=0.9),
         recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32),
