@@ -4,19 +4,22 @@ import pytest
 from torch import nn
 
 import dashnas.calibration
-from dashnas.calibration import DERIVED, SOME_DROPOUT, _sample_phases, calibrate, settle_micro_batches
-from dashnas.convert import mixtures
+from dashnas.budget import USUAL_DERIVED
+from dashnas.calibration import AS_IT_IS, SOME_DROPOUT, _sample_phases, calibrate, settle_micro_batches
+from dashnas.convert import largest_architecture, mixtures
 from dashnas.errors import NotEnoughMemoryError
 from dashnas.job import NETWORKS
 from dashnas.memory import count_step
+from dashnas.model import num_parameters
 from dashnas.phases import settled_schedule
 from dashnas.space import Architecture, Candidate
+from dashnas.training import steps_per_epoch
 from tiny import job, options
 
 ARCHITECTURE = Architecture({"blocks.0.units.0.conv": Candidate(3)})
 
 
-def test_calibration_times_the_largest_network_that_may_be_derived():
+def test_calibration_weighs_the_largest_network_that_may_be_derived():
     with job() as one:
         seen = []
         network = one.network
@@ -30,17 +33,25 @@ def test_calibration_times_the_largest_network_that_may_be_derived():
     assert costs.retrain_share == pytest.approx(48 / 36)  # 36 samples for training, 12 for validation
 
 
-@pytest.mark.parametrize(("preset", "timed"), [("default", {"search", "backbone"}), ("paper", {*NETWORKS})])
-def test_a_derived_network_about_as_large_as_the_untouched_one_is_not_timed(preset, timed, monkeypatch):
-    seen = set()
-    monkeypatch.setattr("dashnas.calibration.time_steps", lambda phase, *_, **__: seen.add(phase.name) or 0.5)
-    with job(options(preset=preset, tune_trials=None)) as one:
-        calibration = calibrate(one, likely=True)
-    assert seen == timed
-    assert set(calibration.needs) == {*NETWORKS}  # the largest one may be chosen
-    assert calibration.costs.derived == (
-        calibration.costs.backbone if "derived" in timed else DERIVED * calibration.costs.backbone
-    )
+@pytest.mark.parametrize("networks", [(*NETWORKS,), ("search", "derived")])
+@pytest.mark.parametrize(("preset", "wider"), [("default", None), ("default", 8), ("paper", None)])
+def test_a_derived_network_is_timed_as_one_of_the_untouched_one_s_size(networks, preset, wider, monkeypatch):
+    def seconds(phase, *_, **__):
+        """Of a step: the weights of the network, in millions."""
+        return 1e-6 * num_parameters(phase.model)
+
+    monkeypatch.setattr("dashnas.calibration.time_steps", seconds)
+    asked = options(preset=preset, tune_trials=None)
+    with job(asked) as one:
+        one.networks = set(networks)
+        one.use_width(4, backbone_width=wider)
+        costs = calibrate(one).costs
+        _, conversion = one.supernet()
+        derived = one.network(AS_IT_IS if preset == "default" else largest_architecture(conversion))
+        batches = steps_per_epoch(len(one.data.train), one.batch_size)
+    step = 1e-6 * num_parameters(derived) * batches
+    assert costs.derived == pytest.approx(USUAL_DERIVED * step if preset == "default" else step)
+    assert costs.search > 0
 
 
 def test_with_a_given_architecture_no_search_is_timed():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dashnas.budget import EpochCosts, time_steps
+from dashnas.budget import USUAL_DERIVED, EpochCosts, time_steps
 from dashnas.convert import largest_architecture
 from dashnas.errors import NotEnoughMemoryError, is_out_of_memory
 from dashnas.job import NETWORKS, Job
@@ -27,9 +27,8 @@ HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs ne
 IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4}
 """Numbers in memory for each weight: itself, its gradient and its one or two moments."""
 
-DERIVED = 1.3
-"""Steps of the untouched backbone that a step of a derived network takes, where it has no more weights: 0.9 to 1.3 were
-measured (docs/search-quality.md)."""
+AS_IT_IS = Architecture({})
+"""Of a network with all kernels of the untouched one, as wide as what is searched."""
 
 SOME_DROPOUT = 0.05
 """Of the networks that are weighed: the masks take memory, whatever the probability is."""
@@ -44,24 +43,27 @@ class Calibration:
     """By network."""
 
 
-def calibrate(job: Job, *, measure: bool = False, likely: bool = False) -> Calibration:
-    """Weigh and time a few steps of each network: the supernet, the backbone, and the largest that may be derived.
+def calibrate(job: Job, *, measure: bool = False) -> Calibration:
+    """Weigh a step of each network, the supernet, the backbone and the largest that may be derived, and time a few.
+
+    Where the search takes no derived network that is larger than the untouched one unless it is sure, it is not the
+    largest that is timed: a step of the derived one is taken to be `USUAL_DERIVED` steps of an untouched one as wide.
 
     Args:
         job: the run.
         measure: whether to measure the memory also where an upper bound fits.
-        likely: whether the derived network costs what one about as large as the untouched one does, and is not timed,
-            where the search takes such a one unless it is sure of another.
 
     Raises:
         NotEnoughMemoryError: a step of one of them does not fit, however few samples are computed at once.
     """
     phases = _sample_phases(job)
     needs = job.needs[job.config.width, job.backbone_width] = _weigh_all(job, phases, measure)
-    assumed = likely and "search" in phases and job.config.search.tied_share < 1
-    timed = {name: phase for name, phase in phases.items() if not (assumed and name == "derived")}
-    costs = _epoch_costs(job, timed, {name: need.micro_batch for name, need in needs.items()})
-    return Calibration(replace(costs, derived=DERIVED * costs.backbone) if assumed else costs, needs)
+    micro_batches = {name: need.micro_batch for name, need in needs.items()}
+    if "search" not in phases or job.config.search.tied_share == 1:
+        return Calibration(_epoch_costs(job, phases, micro_batches), needs)
+    phases["derived"] = _sample_training(job, "derived", AS_IT_IS)
+    costs = _epoch_costs(job, phases, micro_batches)
+    return Calibration(replace(costs, derived=USUAL_DERIVED * costs.derived), needs)
 
 
 def calibrate_backbone(job: Job) -> Calibration:

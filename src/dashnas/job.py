@@ -1,6 +1,6 @@
 """One run with its data and settings: its networks, what they cost, its search and its final trainings."""
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,11 +14,11 @@ from dashnas.convert import Conversion, discretise, mixtures, smallest_architect
 from dashnas.data.prepare import PreparedData
 from dashnas.errors import ConfigError
 from dashnas.evaluate import refuse_undefined
-from dashnas.limits import Cost, Limits, choices_of, likeliest_within, ties
+from dashnas.limits import Choice, Cost, Limits, choices_of, likeliest_within, ties
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import Need
 from dashnas.metrics import Metric
-from dashnas.model import Topology, num_parameters
+from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.precision import Precision
 from dashnas.presets import Options
@@ -256,30 +256,33 @@ class Job:
     def _choose(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
         """What a searched supernet says, no larger than it has reason to be, and as far as the limits allow."""
         choices = choices_of(supernet, conversion)
-        untouched = self._num_parameters(None)
-        likely = likeliest_within(
-            ties(choices, self.config.search.tied_share),
-            Limits(parameters=untouched),
-            lambda architecture: self._num_parameters(architecture) <= untouched,
-        )
-        if likely != (likeliest := discretise(supernet)):
-            sizes = [f"{self._num_parameters(one):,}" for one in (likely, likeliest)]
-            self.session.reporter.message(
-                f"smaller candidates are about as likely as the likeliest: {sizes[0]} parameters in place of {sizes[1]}"
-            )
+        likely = self._break_ties(discretise(supernet), choices)
         if self.is_within_limits(likely):
             return likely
         chosen = likeliest_within(choices, self.limits, self.is_within_limits)
         self.session.reporter.message(
-            f"the likeliest architecture has {self.cost(likely).describe()}, more than {self.limits.describe()}; "
+            f"the architecture that was found has {self.cost(likely).describe()}, more than {self.limits.describe()}; "
             f"the one that is taken in its place has {self.cost(chosen).describe()}"
         )
         return chosen
 
-    def _num_parameters(self, architecture: Architecture | None) -> int:
-        """Weights of a network as wide as the searched one, also where the untouched backbone is wider."""
-        with torch.device("meta"):
-            return num_parameters(self._topology.build(self.data.spec, architecture))
+    def _break_ties(self, likeliest: Architecture, choices: Mapping[str, Sequence[Choice]]) -> Architecture:
+        """The likeliest architecture, or one of its ties that has no more weights than an untouched network as wide."""
+        share = self.config.search.tied_share
+
+        def cost(architecture: Architecture | None) -> Cost:
+            return Limits().cost(self._topology, self.data.spec, architecture, self.session.device)
+
+        bound = Limits(parameters=cost(None).parameters)
+        if share == 1 or bound.allow(cost(likeliest)):
+            return likeliest
+        chosen = likeliest_within(ties(choices, share), bound, lambda one: bound.allow(cost(one)))
+        if chosen != likeliest:
+            self.session.reporter.message(
+                f"smaller candidates are about as likely as the likeliest: {cost(chosen).describe()} in place of "
+                f"{cost(likeliest).describe()}"
+            )
+        return chosen
 
     def plan_strategies(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
         """The strategy of each layer of a supernet."""

@@ -117,7 +117,7 @@ class DryRun:
     architecture_given: bool
     """Whether the search is left out for that."""
     seconds: dict[str, float]
-    """Of each phase, by a few timed steps; the derived network is taken to be the largest there is."""
+    """Of each phase, by a few timed steps; of the derived network as `calibrate` takes it."""
     needs: dict[str, Need]
     """Memory of a training step of each network."""
 

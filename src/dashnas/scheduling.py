@@ -56,7 +56,7 @@ def _schedule_until(job: Job, deadline: float, planner: Planner) -> Schedule:
     for width in widths:
         job.use_width(width)
         try:
-            calibration = calibrate(job, likely=True)
+            calibration = calibrate(job)
         except NotEnoughMemoryError:
             if best is None:
                 raise
