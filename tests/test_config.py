@@ -108,6 +108,7 @@ def test_everything_survives_a_trip_through_json():
     assert differences(content, json.loads(json.dumps(asdict(made)))) == [
         "ensemble (None there, 1 now)",
         "recipe.cutout (None there, 0.0 now)",
+        "search.tied_share (None there, 1.0 now)",
     ]
     assert replace(made, recipe=Recipe(cutout=0.2)).to_json()["recipe"]["cutout"] == 0.2
     assert content["tune"]["tuner"] == "halving"
@@ -125,6 +126,11 @@ def test_settings_without_a_choice_per_axis_are_those_of_runs_from_before_there_
 def test_settings_without_an_ensemble_are_those_of_runs_from_before_there_was_one():
     assert "ensemble" not in FitConfig().to_json()
     assert FitConfig(ensemble=2).to_json()["ensemble"] == 2
+
+
+def test_settings_without_ties_are_those_of_runs_from_before_there_were_any():
+    assert "tied_share" not in FitConfig().to_json()["search"]
+    assert FitConfig(search=SearchConfig(tied_share=0.9)).to_json()["search"]["tied_share"] == 0.9
 
 
 @pytest.mark.parametrize(("width", "wider"), [(16, 16), (16, 8), (None, 32)])

@@ -280,14 +280,16 @@ class FitConfig:
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file.
 
-        `ensemble` and `recipe.cutout` stand there only where there is any: settings of runs from before there were
-        these fields stay the same.
+        `ensemble`, `recipe.cutout` and `search.tied_share` stand there only where they change anything: settings of
+        runs from before there were these fields stay the same.
         """
         content = asdict(self) | {"space": None if self.space is None else self.space.to_json()}
         if self.ensemble == 1:
             del content["ensemble"]
         if not self.recipe.cutout:
             del content["recipe"]["cutout"]
+        if self.search.tied_share == 1:
+            del content["search"]["tied_share"]
         return content
 
 
