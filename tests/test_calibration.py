@@ -41,8 +41,8 @@ def test_a_derived_network_is_timed_as_one_of_the_untouched_one_s_size(networks,
         return 1e-6 * num_parameters(phase.model)
 
     monkeypatch.setattr("dashnas.calibration.time_steps", seconds)
-    asked = options(preset=preset, tune_trials=None)
-    with job(asked) as one:
+    budget = {"race": True, "epochs": None, "budget_seconds": 60.0} if preset == "default" else {}
+    with job(options(preset=preset, tune_trials=None, **budget)) as one:
         one.networks = set(networks)
         one.use_width(4, backbone_width=wider)
         costs = calibrate(one).costs

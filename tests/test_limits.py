@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from dashnas.job import Job
 from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number, ties
 from dashnas.model import num_parameters
 from dashnas.phases import settled_schedule
+from dashnas.presets import Options
 from dashnas.race import MOST_DRAWS, entrants
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.workspace import workspace
@@ -63,6 +65,11 @@ def test_choices_are_tied_by_their_share_of_the_likeliest_one_s_probability():
     assert sizes == {1.0: [[7], [7]], 0.91: [[7], [7]], 0.89: [[3, 7], [7]], 0.05: [[3, 5, 7], [3, 7]]}
 
 
+def within_a_time(**more: Any) -> Options:
+    """Of a run whose epochs are what fits a budget, in which ties count."""
+    return options(**{"race": True, "epochs": None, "tune_trials": None, "budget_seconds": 60.0, **more})
+
+
 def preferring_the_largest(one: Job, by: float) -> tuple[nn.Module, Conversion]:
     """A supernet whose largest candidates are likelier than the others, by this much in each layer's parameters."""
     supernet, conversion = one.supernet()
@@ -73,13 +80,13 @@ def preferring_the_largest(one: Job, by: float) -> tuple[nn.Module, Conversion]:
 
 
 @pytest.mark.parametrize("dims", [1, 2])
-@pytest.mark.parametrize("more", [{}, {"race": True}, {"max_parameters": 10**6}])
+@pytest.mark.parametrize("more", [{}, {"max_parameters": 10**6}])
 def test_a_search_that_hardly_prefers_any_takes_no_network_larger_than_the_untouched_one(dims, more):
     listener = Messages()
-    asked = options(kernel_sizes=(3, 9), **more)
+    asked = within_a_time(kernel_sizes=(3, 9), **more)
     with workspace(arrays(TargetKind.CLASSES, dims), asked, None, listener) as one:
         supernet, conversion = preferring_the_largest(one, 0.1)  # exp(-0.1) = 0.905
-        chosen, likeliest = one._choose(supernet, conversion), discretise(supernet)
+        chosen, likeliest = one._choose(supernet, conversion, epochs=1), discretise(supernet)
         untouched, *sizes = (num_parameters(one.network(each)) for each in (None, chosen, likeliest))
     assert sizes[0] <= untouched < sizes[1]
     assert any(f"{sizes[0]:,} parameters in place of {sizes[1]:,} parameters" in told for told in listener.told)
@@ -87,38 +94,47 @@ def test_a_search_that_hardly_prefers_any_takes_no_network_larger_than_the_untou
 
 @pytest.mark.parametrize(("preset", "by"), [("default", 0.11), ("paper", 0.001)])
 def test_a_search_that_is_sure_takes_the_likeliest_and_so_does_the_paper(preset, by):
-    asked = options(preset=preset, kernel_sizes=(3, 9), tune_trials=None)
+    asked = (within_a_time if preset == "default" else options)(preset=preset, kernel_sizes=(3, 9), tune_trials=None)
     listener = Messages()
     with workspace(arrays(TargetKind.CLASSES), asked, None, listener) as one:
         supernet, conversion = preferring_the_largest(one, by)
-        chosen = one._choose(supernet, conversion)
+        chosen = one._choose(supernet, conversion, epochs=1)
         assert num_parameters(one.network(chosen)) > num_parameters(one.network(None))
     assert chosen == discretise(supernet)
     assert not any("in place of" in told for told in listener.told)
 
 
+@pytest.mark.parametrize(("epochs", "short"), [(29, True), (30, False)])  # 36 samples are usually searched for 60
+def test_after_a_longer_search_the_likeliest_is_taken_whatever_its_size(epochs, short):
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 9)), None, None) as one:
+        supernet, conversion = preferring_the_largest(one, 0.05)
+        assert (one._choose(supernet, conversion, epochs) != discretise(supernet)) == short
+
+
 def test_ties_of_a_network_are_broken_as_far_as_that_goes():
     """Where a layer that is sure is larger than the whole untouched network, the others are as small as their ties."""
-    with workspace(arrays(TargetKind.CLASSES), options(kernel_sizes=(3, 99), dilations=(1,)), None, None) as one:
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 99), dilations=(1,)), None, None) as one:
         one.config = replace(one.config, search=replace(one.config.search, drop_beyond_map=False))
         supernet, conversion = preferring_the_largest(one, 0.05)
         *undecided, last = mixtures(supernet)
         mixtures(supernet)[last].arch_parameters.data *= 100
-        chosen = one._choose(supernet, conversion)
+        chosen = one._choose(supernet, conversion, epochs=1)
     assert chosen[last].kernel_size == 99
     assert {chosen[name].kernel_size for name in undecided} == {3}
 
 
 def test_ties_within_limits_keep_them():
-    with workspace(arrays(TargetKind.CLASSES), options(kernel_sizes=(3, 9), max_parameters=2300), None, None) as one:
-        chosen = one._choose(*preferring_the_largest(one, 0.05))
+    with workspace(
+        arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 9), max_parameters=2300), None, None
+    ) as one:
+        chosen = one._choose(*preferring_the_largest(one, 0.05), epochs=1)
         assert one.is_within_limits(chosen)
 
 
 def test_ties_do_not_make_a_network_smaller_that_is_no_larger_than_the_untouched_one():
-    with workspace(arrays(TargetKind.CLASSES), options(kernel_sizes=(3, 5)), None, None) as one:
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 5)), None, None) as one:
         supernet, conversion = preferring_the_largest(one, 0.05)
-        chosen = one._choose(supernet, conversion)
+        chosen = one._choose(supernet, conversion, epochs=1)
         assert chosen == discretise(supernet)
         assert num_parameters(one.network(chosen)) <= num_parameters(one.network(None))
 
@@ -221,13 +237,6 @@ def test_limits_and_costs_are_told_in_words():
     assert Limits(parameters=1)
 
 
-@pytest.fixture
-def sure(monkeypatch):
-    """As if a search were sure of whatever it prefers."""
-    monkeypatch.setattr("dashnas.job.ties", lambda choices, share: ties(choices, 1.0))
-
-
-@pytest.mark.usefixtures("sure")
 @pytest.mark.parametrize("dims", [1, 2])
 def test_the_searched_network_has_no_more_parameters_than_allowed(dims):
     data, sizes = arrays(TargetKind.CLASSES, dims), {"kernel_sizes": (3, 9)}
@@ -247,7 +256,6 @@ def test_what_keeps_the_limits_is_what_it_is_without_them():
     assert fit(data, options(max_parameters=10**6)).summary["architecture"] == free["architecture"]
 
 
-@pytest.mark.usefixtures("sure")
 def test_the_searched_network_takes_no_longer_for_an_answer_than_allowed(monkeypatch):
     """Told by its parameters, for a test that depends on no clock."""
 

@@ -133,12 +133,28 @@ def test_the_default_batch_is_about_a_quarter_of_small_data(samples, batch_size)
     assert resolve(Options(), spec(1), samples).batch_size == batch_size
 
 
+@pytest.mark.parametrize("preset", ["default", "quick"])
+def test_ties_of_a_search_count_where_epochs_are_what_fits_a_time(preset):
+    timed = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1, backbone_epochs=2)
+    shares = {
+        0.9: [{"budget_seconds": 60}, {"schedule": timed}],
+        1.0: [
+            {},
+            {"epochs": 10},
+            {"budget_seconds": 60, "race": False},
+            {"schedule": dataclasses.replace(timed, backbone_epochs=None)},
+        ],
+    }
+    for share, asked in shares.items():
+        for more in asked:
+            assert resolve(Options(preset=preset, **more), spec(1), 300).search.tied_share == share
+
+
 def test_defaults_clip_the_final_training_and_drop_what_reaches_beyond_the_map():
     config = resolve(Options(), spec(1), 300)
     assert (config.width, config.search_width) == (64, None)
     assert config.retrain.clip == 1.0
     assert config.search.drop_beyond_map
-    assert config.search.tied_share == 0.9
     assert config.tune.tuner is Tuner.HALVING
 
 

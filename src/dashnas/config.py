@@ -72,9 +72,9 @@ class SearchConfig:
     kernel_std: float | None = None
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
     tied_share: float = 1.0
-    """Candidates with at least this share of the likeliest one's probability are tied with it. Among ties smaller ones
-    are taken, until the network has no more weights than the untouched one. 1 takes the likeliest of each layer, as
-    `dashnas.discretise` does in any case."""
+    """After a short search, candidates with at least this share of the likeliest one's probability are tied with it.
+    Among ties smaller ones are taken, until the network has no more weights than the untouched one. 1 takes the
+    likeliest of each layer, as `dashnas.discretise` does in any case."""
     strategy: str = "auto"
     """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
     plan: str = "measure"

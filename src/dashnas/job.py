@@ -21,7 +21,7 @@ from dashnas.metrics import Metric
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.precision import Precision
-from dashnas.presets import Options
+from dashnas.presets import Options, usual_schedule, usual_steps
 from dashnas.protocol_metrics import find_metric
 from dashnas.recipe import Recipe
 from dashnas.retrain import retrain
@@ -34,6 +34,10 @@ from dashnas.tune import load_tuned_weights
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
+
+SHORT = 0.5
+"""Share of the usual epochs below which a search is a short one. After a longer one there is time to train what is
+likeliest, whatever its size."""
 
 FEWEST_CHANNELS = 4
 """Smallest width that limits of the outcome may lead to, where none was asked for."""
@@ -245,7 +249,7 @@ class Job:
                 supernet, self.data.train, self.loss, config,
                 epochs=schedule.search_epochs, batch_size=self.batch_size,
                 seed=derive_seed(self.config.seed, "search"), session=self.session, name=name,
-                choose=lambda supernet: self._choose(supernet, conversion),
+                choose=lambda supernet: self._choose(supernet, conversion, schedule.search_epochs),
             )  # fmt: skip
         except DivergedError as error:
             if attempts == 1:
@@ -253,10 +257,12 @@ class Job:
             self.warn(f"{error}; searching again with a tenth of the learning rates")
             return self.search(schedule, f"{name}-again", attempts - 1)
 
-    def _choose(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
+    def _choose(self, supernet: nn.Module, conversion: Conversion, epochs: int) -> Architecture:
         """What a searched supernet says, no larger than it has reason to be, and as far as the limits allow."""
         choices = choices_of(supernet, conversion)
-        likely = self._break_ties(discretise(supernet), choices)
+        likely = discretise(supernet)
+        if epochs < SHORT * usual_schedule(usual_steps(self.config.preset), len(self.data.train)).search_epochs:
+            likely = self._break_ties(likely, choices)
         if self.is_within_limits(likely):
             return likely
         chosen = likeliest_within(choices, self.limits, self.is_within_limits)

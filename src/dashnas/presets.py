@@ -199,7 +199,7 @@ def resolve(
         space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
         tune=replace(config.tune, race=race),
-        search=_search(options, config.search),
+        search=_search(options, config.search, ties=race and _is_budgeted(options)),
         retrain=replace(config.retrain, precision=options.precision or config.retrain.precision),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples, race),
@@ -235,7 +235,14 @@ def _race(options: Options, config: FitConfig) -> bool:
     return options.architecture is None and (config.tune.race if options.race is None else options.race)
 
 
-def _search(options: Options, preset: SearchConfig) -> SearchConfig:
+def _is_budgeted(options: Options) -> bool:
+    """Whether epochs are what fits a time, in this run or in the one whose schedule it repeats."""
+    if options.schedule is None:
+        return options.budget_seconds is not None
+    return options.schedule.backbone_epochs is not None
+
+
+def _search(options: Options, preset: SearchConfig, *, ties: bool) -> SearchConfig:
     separable = preset.separable if options.separable is None else options.separable
     search = replace(
         preset,
@@ -243,6 +250,8 @@ def _search(options: Options, preset: SearchConfig) -> SearchConfig:
         strategy=options.strategy,
         plan=options.plan,
         precision=options.precision or preset.precision,
+        # A smaller network is better for the epochs that it gets in the same time.
+        tied_share=preset.tied_share if ties else 1.0,
     )
     if (rate := options.search_learning_rate) is None:
         return search
@@ -284,8 +293,7 @@ def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> 
         if given:
             raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
         return None
-    length = QUICK_STEPS if options.preset == "quick" else DEFAULT_STEPS
-    usual = config.schedule or usual_schedule(length, samples)
+    usual = config.schedule or usual_schedule(usual_steps(options.preset), samples)
     if options.epochs is not None:
         half = max(math.ceil(options.epochs / 2), 1)
         usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
@@ -317,6 +325,11 @@ class Steps:
 
 DEFAULT_STEPS = Steps(steps=2500, fewest_epochs=20, most_epochs=120, trials=8)
 QUICK_STEPS = Steps(steps=600, fewest_epochs=10, most_epochs=60, trials=1)
+
+
+def usual_steps(preset: str) -> Steps:
+    """How long a preset trains that has no epochs of its own."""
+    return QUICK_STEPS if preset == "quick" else DEFAULT_STEPS
 
 
 def usual_schedule(length: Steps, samples: int) -> Schedule:
