@@ -1,4 +1,4 @@
-"""Limits of the outcome: the architecture that was found that keeps them, and what a run does to keep them."""
+"""Limits of the outcome: the likeliest architecture that keeps them, and what a run does to keep them."""
 
 import math
 from dataclasses import replace

@@ -261,7 +261,8 @@ class Job:
         """What a searched supernet says, no larger than it has reason to be, and as far as the limits allow."""
         choices = choices_of(supernet, conversion)
         likely = discretise(supernet)
-        if epochs < SHORT * usual_schedule(usual_steps(self.config.preset), len(self.data.train)).search_epochs:
+        usual = usual_schedule(usual_steps(self.config.preset), len(self.data.train))
+        if self.config.search.tied_share < 1 and epochs < SHORT * usual.search_epochs:
             likely = self._break_ties(likely, choices)
         if self.is_within_limits(likely):
             return likely
@@ -274,15 +275,15 @@ class Job:
 
     def _break_ties(self, likeliest: Architecture, choices: Mapping[str, Sequence[Choice]]) -> Architecture:
         """The likeliest architecture, or one of its ties that has no more weights than an untouched network as wide."""
-        share = self.config.search.tied_share
 
         def cost(architecture: Architecture | None) -> Cost:
             return Limits().cost(self._topology, self.data.spec, architecture, self.session.device)
 
         bound = Limits(parameters=cost(None).parameters)
-        if share == 1 or bound.allow(cost(likeliest)):
+        if bound.allow(cost(likeliest)):
             return likeliest
-        chosen = likeliest_within(ties(choices, share), bound, lambda one: bound.allow(cost(one)))
+        tied = ties(choices, self.config.search.tied_share)
+        chosen = likeliest_within(tied, bound, lambda one: bound.allow(cost(one)))
         if chosen != likeliest:
             self.session.reporter.message(
                 f"smaller candidates are about as likely as the likeliest: {cost(chosen).describe()} in place of "
