@@ -1,6 +1,7 @@
 """Inputs and targets on the scale of training, and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,15 @@ def test_decoding_undoes_encoding(shape):
     torch.testing.assert_close(decoded, y, rtol=0, atol=1e-6)  # float32 on the normalised scale, not on the user's
     as_array = NORMALISER.decode_target(NORMALISER.encode_target(y).numpy())
     np.testing.assert_array_equal(as_array, decoded.numpy())
+
+
+def test_what_was_decoded_for_a_score_can_be_trained_with():
+    normaliser = replace(NORMALISER)
+    with torch.inference_mode():
+        normaliser.decode_target(torch.ones(5, 2))
+    prediction = torch.ones(5, 2, requires_grad=True)
+    normaliser.decode_target(prediction).sum().backward()
+    torch.testing.assert_close(prediction.grad, torch.tensor([[2.0, 0.5]]).expand(5, 2))
 
 
 def test_kinds_that_are_not_regression_pass_through():

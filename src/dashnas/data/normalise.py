@@ -1,6 +1,7 @@
 """Inputs and regression targets on a scale that suits training, and predictions back on the user's own."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Self, overload
 
 import numpy as np
@@ -35,13 +36,13 @@ class Normaliser:
 
     def encode_input(self, x: Tensor) -> Tensor:
         """Inputs (batch, channels, *spatial) of any numeric type, normalised, as float32."""
-        return _encode(x, self.input_mean, self.input_std)
+        return self._encode(x, "input")
 
     def encode_target(self, y: Tensor) -> Tensor:
         """Targets to regress (batch, outputs, ...), normalised, as float32; of other kinds as they are."""
         if self.target_mean is None or self.target_std is None:
             return y
-        return _encode(y, self.target_mean, self.target_std)
+        return self._encode(y, "target")
 
     @overload
     def decode_target(self, prediction: Tensor) -> Tensor: ...
@@ -57,7 +58,7 @@ class Normaliser:
             return prediction
         if isinstance(prediction, Tensor):
             wide = prediction.to(_widest(prediction.device))
-            return wide * _along_axis_1(self.target_std, wide) + _along_axis_1(self.target_mean, wide)
+            return wide * self._along_axis_1("target_std", wide) + self._along_axis_1("target_mean", wide)
         decoded: Array = self.decode_target(torch.from_numpy(np.array(prediction, np.float64))).numpy()
         return decoded
 
@@ -81,7 +82,7 @@ class Normaliser:
         """One that leaves inputs of so many channels and all targets as they are."""
         return cls(input_mean=(0.0,) * channels, input_std=(1.0,) * channels)
 
-    @property
+    @cached_property
     def usual_target(self) -> float:
         """How large the targets at one position are, as the root of the mean square of what is usual in training."""
         if self.target_mean is None or self.target_std is None:
@@ -89,22 +90,30 @@ class Normaliser:
         squares = np.square(self.target_mean) + np.square(self.target_std)
         return float(np.sqrt(squares.reshape(len(squares), -1).mean(axis=1).sum()))
 
+    def _encode(self, values: Tensor, which: str) -> Tensor:
+        # Subtracting in the type of the values keeps small changes on a large offset, such as times in seconds.
+        working = values.to(torch.float32 if values.dtype in _NARROW else _widest(values.device))
+        centred = working - self._along_axis_1(f"{which}_mean", working)
+        return (centred / self._along_axis_1(f"{which}_std", working)).to(torch.float32)
+
+    def _along_axis_1(self, name: str, like: Tensor) -> Tensor:
+        """A scale as a tensor, made once: one per position is many numbers, and every step of a training asks."""
+        key = name, like.dtype, like.device
+        if key not in self._tensors:
+            with torch.inference_mode(False):  # a tensor made under inference mode could not be used in training later
+                self._tensors[key] = torch.tensor(getattr(self, name), dtype=like.dtype, device=like.device)
+        tensor = self._tensors[key]
+        return tensor if tensor.ndim > 1 else tensor.reshape(-1, *(1,) * (like.ndim - 2))
+
+    @cached_property
+    def _tensors(self) -> dict[tuple[str, torch.dtype, torch.device], Tensor]:
+        return {}
+
 
 def as_scale(values: Any) -> Scale:
     """Nested lists, or an array, as nested tuples."""
     plain = values.tolist() if isinstance(values, np.ndarray) else values
     return tuple(as_scale(value) if isinstance(value, list | tuple) else value for value in plain)
-
-
-def _encode(values: Tensor, mean: Scale, std: Scale) -> Tensor:
-    # Subtracting in the type of the values keeps small changes on a large offset, such as times in seconds.
-    working = values.to(torch.float32 if values.dtype in _NARROW else _widest(values.device))
-    return ((working - _along_axis_1(mean, working)) / _along_axis_1(std, working)).to(torch.float32)
-
-
-def _along_axis_1(values: Scale, like: Tensor) -> Tensor:
-    tensor = torch.tensor(values, dtype=like.dtype, device=like.device)
-    return tensor if tensor.ndim > 1 else tensor.reshape(-1, *(1,) * (like.ndim - 2))
 
 
 def _widest(device: torch.device) -> torch.dtype:
