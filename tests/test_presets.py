@@ -19,8 +19,8 @@ from dashnas.training import steps_per_epoch
 ARCHITECTURE = Architecture({"conv": Candidate(3)})
 
 
-def spec(dims: int, kind: TargetKind = TargetKind.CLASSES, outputs: int = 10) -> DataSpec:
-    shape = (100,) if dims == 1 else (32, 32)
+def spec(dims: int, kind: TargetKind = TargetKind.CLASSES, outputs: int = 10, side: int = 32) -> DataSpec:
+    shape = (100,) if dims == 1 else (side, side)
     return DataSpec(channels=3, spatial_shape=shape, target_kind=kind, outputs=outputs)
 
 
@@ -202,6 +202,11 @@ def test_epochs_halve_for_search_and_tuning_unless_they_are_given():
 def test_images_are_learned_by_adamw_on_a_cpu_in_small_batches(preset, dims, wishes, recipe, batch_size):
     config = resolve(Options(preset=preset, **wishes), spec(dims), 300)
     assert (config.recipe, config.batch_size) == (recipe, batch_size)
+
+
+@pytest.mark.parametrize(("side", "batch_size"), [(63, 64), (64, 16)])
+def test_so_are_large_ones_on_a_gpu(side, batch_size):
+    assert resolve(Options(device="cuda"), spec(2, side=side), 300).batch_size == batch_size
 
 
 @pytest.mark.parametrize("batch_size", [None, 8, 256])
