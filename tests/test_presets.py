@@ -11,7 +11,7 @@ import pytest
 from dashnas.config import LearningRateSchedule, Schedule, Tuner
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.errors import ConfigError
-from dashnas.presets import DEFAULT_STEPS, PRESETS, QUICK_STEPS, Options, Steps, resolve, tuning_share, usual_schedule
+from dashnas.presets import PRESETS, QUICK_STEPS, Options, resolve, tuning_share, usual_schedule
 from dashnas.recipe import RECIPES, Optimiser
 from dashnas.space import Architecture, Candidate, SearchSpace
 from dashnas.training import steps_per_epoch
@@ -162,8 +162,7 @@ def test_defaults_clip_the_final_training_and_drop_what_reaches_beyond_the_map()
     ("samples", "epochs"), [(64, 120), (64 * 25, 100), (64 * 50, 50), (64 * 1000, 20)]
 )  # 2500 steps, but at least 20 and at most 120 epochs
 def test_the_usual_schedule_has_about_the_same_steps_for_any_size(samples, epochs):
-    length = Steps(steps=2500, fewest_epochs=20, most_epochs=120, trials=8)
-    assert usual_schedule(length, samples) == Schedule(
+    assert usual_schedule("default", samples) == Schedule(
         search_epochs=epochs // 2, tune_trials=8, tune_epochs=epochs // 2, retrain_epochs=epochs
     )
 
@@ -211,7 +210,7 @@ def test_so_are_large_ones_on_a_gpu(side, batch_size):
 
 @pytest.mark.parametrize("batch_size", [None, 8, 256])
 def test_the_usual_epochs_do_not_depend_on_the_batch_size(batch_size):
-    assert resolve(Options(batch_size=batch_size), spec(2), 3200).schedule == usual_schedule(DEFAULT_STEPS, 3200)
+    assert resolve(Options(batch_size=batch_size), spec(2), 3200).schedule == usual_schedule("default", 3200)
 
 
 def test_an_optimiser_brings_its_usual_rate_to_every_preset_without_a_grid():

@@ -21,7 +21,7 @@ from dashnas.metrics import Metric
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.precision import Precision
-from dashnas.presets import Options, usual_schedule, usual_steps
+from dashnas.presets import Options, usual_schedule
 from dashnas.protocol_metrics import find_metric
 from dashnas.recipe import Recipe
 from dashnas.retrain import retrain
@@ -261,7 +261,7 @@ class Job:
         """What a searched supernet says, no larger than it has reason to be, and as far as the limits allow."""
         choices = choices_of(supernet, conversion)
         likely = discretise(supernet)
-        usual = usual_schedule(usual_steps(self.config.preset), len(self.data.train))
+        usual = usual_schedule(self.config.preset, len(self.data.train))
         if self.config.search.tied_share < 1 and epochs < SHORT * usual.search_epochs:
             likely = self._break_ties(likely, choices)
         if self.is_within_limits(likely):

@@ -198,9 +198,9 @@ def confidence(
     return float(np.mean(outcomes)) if outcomes else 0.5
 
 
-def is_evidence(confidence: float | None) -> bool:
+def is_evidence(confidence: float | None, enough: float = ENOUGH_CONFIDENCE) -> bool:
     """Whether it is sure enough that something is better; None is nothing that was asked."""
-    return confidence is not None and confidence >= ENOUGH_CONFIDENCE
+    return confidence is not None and confidence >= enough
 
 
 def _affordable(num_values: int) -> int:

@@ -296,7 +296,7 @@ def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> 
         if given:
             raise ConfigError(f"give either a budget or {', '.join(given)}, not both: a budget works the epochs out")
         return None
-    usual = config.schedule or usual_schedule(usual_steps(options.preset), samples)
+    usual = config.schedule or usual_schedule(options.preset, samples)
     if options.epochs is not None:
         half = max(math.ceil(options.epochs / 2), 1)
         usual = replace(usual, search_epochs=half, tune_epochs=half, retrain_epochs=options.epochs)
@@ -330,13 +330,12 @@ DEFAULT_STEPS = Steps(steps=2500, fewest_epochs=20, most_epochs=120, trials=8)
 QUICK_STEPS = Steps(steps=600, fewest_epochs=10, most_epochs=60, trials=1)
 
 
-def usual_steps(preset: str) -> Steps:
-    """How long a preset trains that has no epochs of its own."""
-    return QUICK_STEPS if preset == "quick" else DEFAULT_STEPS
+def usual_schedule(preset: str, samples: int) -> Schedule:
+    """How long a preset trains that has no epochs of its own: about the same number of steps for data of any size.
 
-
-def usual_schedule(length: Steps, samples: int) -> Schedule:
-    """Epochs that come to about the same number of steps on data sets of any size, with the stock batch size."""
+    The steps are those of the stock batch size.
+    """
+    length = QUICK_STEPS if preset == "quick" else DEFAULT_STEPS
     epochs = round(length.steps / steps_per_epoch(samples, stock_batch_size(samples)))
     epochs = min(max(epochs, length.fewest_epochs), length.most_epochs)
     half = math.ceil(epochs / 2)

@@ -23,6 +23,10 @@ CELLS = {1: (8,), 2: (4, 4)}
 MOST_FITTED, MOST_SCORED = 2000, 10_000
 """Samples of the training part that a probe is fitted to, and of the validation part that it is scored on."""
 
+SURE = 0.99
+"""How sure it must be that the grid is better. Where positions tell something, probes are as sure of it; where they tell
+nothing, one in twelve is 90 % sure of it all the same (docs/search-quality.md)."""
+
 PENALTIES = np.logspace(-2, 5, 15)
 """To choose from by leave-one-out, on standardised features."""
 
@@ -55,7 +59,7 @@ class HeadProbe:
     @property
     def pays(self) -> bool:
         """Whether there is evidence for the grid."""
-        return is_evidence(self.confidence)
+        return is_evidence(self.confidence, SURE)
 
 
 def probe_head(

@@ -21,7 +21,7 @@ from dashnas.config import Schedule, Tuner
 from dashnas.errors import NotEnoughMemoryError
 from dashnas.job import Job
 from dashnas.precision import Precision
-from dashnas.presets import usual_schedule, usual_steps
+from dashnas.presets import usual_schedule
 from dashnas.space import Architecture
 from dashnas.tune import grid
 
@@ -166,7 +166,7 @@ def schedule_after_race(
 
 def _plan_within(job: Job, seconds: float, costs: EpochCosts, planner: Planner) -> tuple[Schedule, bool]:
     """The schedule for some seconds, and whether the training gets enough epochs."""
-    usual = usual_schedule(usual_steps(job.config.preset), len(job.data.train))
+    usual = usual_schedule(job.config.preset, len(job.data.train))
     trials = len(grid(job.config.tune)) if job.config.tune.tuner is Tuner.GRID else usual.tune_trials
     schedule = planner(seconds, costs, trials=trials, tune=job.config.tune, enough_epochs=usual.retrain_epochs // 2)
     return schedule, schedule.retrain_epochs >= usual.retrain_epochs

@@ -12,6 +12,7 @@ from dashnas.cli.result_tables import RACERS, architecture_table, count
 from dashnas.config import Schedule
 from dashnas.metrics import is_evidence
 from dashnas.phases import member_phases
+from dashnas.probe import SURE
 from dashnas.runs import damage_named, read_events, read_json
 from dashnas.space import Architecture
 
@@ -33,7 +34,7 @@ def unfinished_tables(run: Path) -> tuple[Table | str, ...]:
         path = run / "winner.json"
         decided: dict[str, Any] = read_json(path) if path.exists() else {"network": ""}
         winner, head, others = decided["network"], decided.get("head"), list(decided.get("others", ()))
-        kept = head is not None and is_evidence(float(head["confidence"]))
+        kept = head is not None and is_evidence(float(head["confidence"]), SURE)
         if winner and winner not in RACERS:
             raise ValueError(f"unknown network {winner!r}")
     with damage_named(run / "run.json"):
