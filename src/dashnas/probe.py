@@ -24,8 +24,8 @@ MOST_FITTED, MOST_SCORED = 2000, 10_000
 """Samples of the training part that a probe is fitted to, and of the validation part that it is scored on."""
 
 SURE = 0.99
-"""How sure it must be that the grid is better. Where positions tell something, probes are as sure of it; where they tell
-nothing, one in twelve is 90 % sure of it all the same (docs/search-quality.md)."""
+"""How sure it must be that the grid is better. Where positions tell something, probes are that sure; where they tell
+nothing, one in twelve is 90 % sure all the same (docs/search-quality.md)."""
 
 PENALTIES = np.logspace(-2, 5, 15)
 """To choose from by leave-one-out, on standardised features."""
