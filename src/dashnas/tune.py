@@ -65,6 +65,10 @@ SMALL_GRID: dict[str, tuple[float, ...]] = {
 }
 """What the authors' code tries instead on its three largest tasks; not in the paper."""
 
+EVEN = 0.5
+"""How sure it has to be, at the least, that a network is better than one that is no smaller. In races of searched and
+untouched networks of one size the better score chose better than evidence did (docs/search-quality.md)."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -87,18 +91,16 @@ class Trial:
     confidence: float | None = None
     """In a race: how sure it is that it is better than the best trial before it. None where there was none, or no
     race."""
-
-    @property
-    def wins(self) -> bool:
-        """Whether there is evidence that it is better than the best trial before it."""
-        return is_evidence(self.confidence)
+    wins: bool = False
+    """In a race: whether that is sure enough to take its place."""
 
 
 class Tuning:
     """A study over recipes, and a race of networks, that can be stopped after any step and go on in another process.
 
     Each network that races is trained to the end under the given recipe; all other recipes are tried on the best of
-    them. It takes evidence to move away from the first network and the given recipe. After a race, the run has the
+    them. It takes evidence to move away from the given recipe and to a larger network; one that is no larger than the
+    best before it need only be more likely better than not. After a race, the run has the
     weights of each network's best trial, for whatever goes on from there.
 
     Optuna keeps the study in memory; what survives is `tune.json` in the run, from which it is built again.
@@ -280,9 +282,9 @@ class Tuning:
             return Trial(recipe, None, 0, "diverged", 0.0, {}, {}, network_name)
         state = "complete" if progress.epoch == phase.epochs else "pruned"
         attributes = dict(study.get_trials(deepcopy=False)[asked.number].system_attrs)
-        confidence = None
+        confidence, wins = None, False
         if self._config.race and state == "complete":
-            confidence = self._keep_if_better(number, network_name, network, trials, session)
+            confidence, wins = self._keep_if_better(number, network_name, network, trials, session)
         return Trial(
             recipe,
             rungs[progress.epoch],
@@ -293,30 +295,33 @@ class Tuning:
             attributes,
             network_name,
             confidence,
+            wins,
         )
 
     def _keep_if_better(
         self, number: int, name: str, network: nn.Module, trials: list[Trial], session: Session
-    ) -> float | None:
-        """How sure it is that a trial is better than the best before it; its weights are kept where they count.
+    ) -> tuple[float | None, bool]:
+        """How sure it is that a trial is better than the best before it, and whether that is sure enough.
 
-        Those of the first trial of each network are kept, and of each one that has the evidence to go on.
+        Weights are kept where they count: those of the first trial of each network, and of each one that wins.
         """
         kept = session.run.load_checkpoint(tuned_weights(name))
         if kept is not None and kept.get("trial") == number:
-            return kept["confidence"]  # type: ignore[no-any-return]  # decided before the process was stopped
-        confidence = None
+            return kept["confidence"], kept["wins"]  # decided before the process was stopped
+        confidence, wins = None, False
         if any(trial.state == "complete" for trial in trials):
             best = self.best(trials)
             rival = self._make_network(best.network, best.recipe)
             load_tuned_weights(session.run, best.network, rival)
             ours, theirs = self._predict(network, name, session), self._predict(rival, best.network, session)
             confidence = confidence_of(self._metric, ours, theirs, self._validation)
+            is_other = number < len(self._networks)
+            wins = confidence > EVEN if is_other and _size(network) <= _size(rival) else is_evidence(confidence)
         is_first = not any(trial.network == name and trial.state == "complete" for trial in trials)
-        if is_first or is_evidence(confidence):
-            state = {"network": network.state_dict(), "trial": number, "confidence": confidence}
+        if is_first or wins:
+            state = {"network": network.state_dict(), "trial": number, "confidence": confidence, "wins": wins}
             session.run.save_checkpoint(tuned_weights(name), state)
-        return confidence
+        return confidence, wins
 
     def _network_of(self, number: int, trials: list[Trial]) -> str:
         """The one that a trial is for: those that race one after the other, then the best of them."""
@@ -395,6 +400,10 @@ class Tuning:
         return self.best(trials) in trials[:per_rate]
 
 
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 def tuned_weights(network: str) -> str:
     """Name of the checkpoint with the weights of a network's best trial, under "network"."""
     return f"tuned-{network}"
@@ -447,6 +456,8 @@ def trial_from_json(content: dict[str, Any]) -> Trial:
     for name in ("score", "confidence"):
         if not isinstance(content[name], float | int | None):
             raise ValueError(f"{name} is {content[name]!r}")
+    if not isinstance(content["wins"], bool):
+        raise ValueError(f"wins is {content['wins']!r}")
     rungs = {int(epochs): score for epochs, score in content["rungs"].items()}
     return Trial(**{**content, "recipe": Recipe(**content["recipe"]), "rungs": rungs})
 
