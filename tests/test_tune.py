@@ -49,6 +49,13 @@ def two_networks(name: str, recipe: Recipe) -> nn.Module:
     return Network(recipe)
 
 
+def a_larger_second(name: str, recipe: Recipe) -> nn.Module:
+    made = network(recipe)
+    if name != "backbone":
+        made.spare = nn.Parameter(torch.zeros(1))
+    return made
+
+
 def study(
     data,
     tuner=Tuner.HALVING,
@@ -301,13 +308,22 @@ def test_a_first_network_that_diverges_is_not_tried_again_at_once(data, tmp_path
 @pytest.mark.parametrize(
     ("sure", "better"), [(0.0, "backbone"), (0.89, "backbone"), (0.9, "derived"), (1.0, "derived")]
 )
-def test_it_takes_evidence_to_move_away_from_the_first(sure, better, data, tmp_path, monkeypatch):
+def test_it_takes_evidence_to_move_to_a_larger_network(sure, better, data, tmp_path, monkeypatch):
     """However much better the score is."""
     Told(monkeypatch, lambda trial, epoch: [0.4, 0.1, 0.05][trial], sure={1: sure})
-    tuning = study(data, trials=2, race=RACE)
+    tuning = study(data, trials=2, race=RACE, make=a_larger_second)
     trials, _ = run(tuning, tmp_path)
     assert tuning.best(trials).network == trials[2].network == better
     assert [trial.confidence for trial in trials] == [None, sure, 0.0]
+
+
+@pytest.mark.parametrize(("sure", "better"), [(0.0, "backbone"), (0.5, "backbone"), (0.51, "derived")])
+def test_one_that_is_no_larger_need_only_be_more_likely_better_than_not(sure, better, data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: [0.4, 0.1, 0.05][trial], sure={1: sure, 2: 0.51})
+    tuning = study(data, trials=2, race=RACE, make=two_networks)
+    trials, _ = run(tuning, tmp_path)
+    assert tuning.best(trials).network == trials[2].network == better
+    assert [trial.wins for trial in trials] == [False, better == "derived", False]  # not so another recipe
 
 
 def test_it_takes_evidence_to_move_away_from_the_given_recipe(data, tmp_path, monkeypatch):

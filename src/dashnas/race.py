@@ -31,7 +31,7 @@ def entrants(job: Job, searched: Architecture | None, schedule: Schedule) -> dic
         return {"backbone": None}
     if not job.config.tune.race:
         return {"derived": searched}
-    # The untouched one first: it takes evidence to move away from it.
+    # The untouched one first: a larger one needs evidence to take its place.
     racing: dict[str, Architecture | None] = {"backbone": None, "derived": searched}
     if random_races(schedule.tune_trials):
         with torch.device("meta"):  # only what could be chosen is asked for

@@ -66,8 +66,8 @@ SMALL_GRID: dict[str, tuple[float, ...]] = {
 """What the authors' code tries instead on its three largest tasks; not in the paper."""
 
 EVEN = 0.5
-"""How sure it has to be, at the least, that a network is better than one that is no smaller. In races of searched and
-untouched networks of one size the better score chose better than evidence did (docs/search-quality.md)."""
+"""A network that is no larger than the one before it has to be better with more confidence than this. Between searched
+and untouched networks of one size, to ask for evidence chose worse (docs/search-quality.md)."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Tuning:
     """A study over recipes, and a race of networks, that can be stopped after any step and go on in another process.
 
     Each network that races is trained to the end under the given recipe; all other recipes are tried on the best of
-    them. It takes evidence to move away from the given recipe and to a larger network; one that is no larger than the
-    best before it need only be more likely better than not. After a race, the run has the
-    weights of each network's best trial, for whatever goes on from there.
+    them. It takes evidence to move to a larger network, and away from the given recipe; a network that is no larger than
+    the best before it need only be more likely better than not. After a race, the run has the weights of each network's
+    best trial, for whatever goes on from there.
 
     Optuna keeps the study in memory; what survives is `tune.json` in the run, from which it is built again.
 
@@ -315,8 +315,9 @@ class Tuning:
             load_tuned_weights(session.run, best.network, rival)
             ours, theirs = self._predict(network, name, session), self._predict(rival, best.network, session)
             confidence = confidence_of(self._metric, ours, theirs, self._validation)
-            is_other = number < len(self._networks)
-            wins = confidence > EVEN if is_other and _size(network) <= _size(rival) else is_evidence(confidence)
+            is_recipe = number >= len(self._networks)
+            is_larger = _size(network) > _size(rival)
+            wins = is_evidence(confidence) if is_recipe or is_larger else confidence > EVEN
         is_first = not any(trial.network == name and trial.state == "complete" for trial in trials)
         if is_first or wins:
             state = {"network": network.state_dict(), "trial": number, "confidence": confidence, "wins": wins}
