@@ -23,7 +23,7 @@ CELLS = {1: (8,), 2: (4, 4)}
 MOST_FITTED, MOST_SCORED = 2000, 10_000
 """Samples of the training part that a probe is fitted to, and of the validation part that it is scored on."""
 
-SURE = 0.99
+SURE = 0.95
 """How sure it must be that the grid is better. Where positions tell something, probes are that sure; where they tell
 nothing, one in twelve is 90 % sure all the same (docs/search-quality.md)."""
 

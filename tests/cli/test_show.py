@@ -259,7 +259,7 @@ def test_a_reader_that_goes_away_is_no_error(finished):
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_the_head_is_told_with_the_probes_that_decided_it(kept, finished, copy_of):
-    head = {"cells": [4, 4], "mean": 0.3, "grid": 0.2, "confidence": 0.995 if kept else 0.95, "kept": kept}
+    head = {"cells": [4, 4], "mean": 0.3, "grid": 0.2, "confidence": 0.97 if kept else 0.93, "kept": kept}
     changes = {"architecture": None, "network": "backbone", "race": None, "head": head}
     shown = dashnas("show", with_result(copy_of(finished), **changes)).stdout
     words = " ".join(shown.split())
@@ -283,5 +283,5 @@ def test_an_unfinished_race_tells_how_many_trainings_there_are_and_who_won(data,
     title = {"backbone": "untouched backbone", "derived": "searched network"}[winner]
     assert f"the race was won by: {title}" in lines
     head = json.loads((tmp_path / "run" / "winner.json").read_text())["head"]
-    is_untouched = winner == "backbone" and head["confidence"] < 0.99
+    is_untouched = winner == "backbone" and head["confidence"] < 0.95
     assert any(line.startswith("retrain") for line in lines) == (not is_untouched)
