@@ -29,7 +29,8 @@ from scipy import stats
 from dashnas.analysis.ranks import ranks
 from dashnas.bench.store import read_cells
 from dashnas.data.spec import DataSpec, TargetKind
-from dashnas.model import Topology, num_parameters
+from dashnas.inference_cost import num_parameters
+from dashnas.model import Topology
 from dashnas.space import Architecture
 from dashnas.tasks import get_task
 

@@ -8,9 +8,9 @@ from dashnas.budget import USUAL_DERIVED
 from dashnas.calibration import AS_IT_IS, SOME_DROPOUT, _sample_phases, calibrate, settle_micro_batches
 from dashnas.convert import largest_architecture, mixtures
 from dashnas.errors import NotEnoughMemoryError
+from dashnas.inference_cost import num_parameters
 from dashnas.job import NETWORKS
 from dashnas.memory import count_step
-from dashnas.model import num_parameters
 from dashnas.phases import settled_schedule
 from dashnas.space import Architecture, Candidate
 from dashnas.training import steps_per_epoch

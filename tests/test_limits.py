@@ -17,10 +17,9 @@ from dashnas.config import Schedule
 from dashnas.convert import Conversion, derive, discretise, mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import ConfigError
-from dashnas.inference_cost import InferenceCost
+from dashnas.inference_cost import InferenceCost, num_parameters
 from dashnas.job import Job
 from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number, ties
-from dashnas.model import num_parameters
 from dashnas.phases import settled_schedule
 from dashnas.presets import Options
 from dashnas.race import MOST_DRAWS, entrants

@@ -317,13 +317,30 @@ def test_it_takes_evidence_to_move_to_a_larger_network(sure, better, data, tmp_p
     assert [trial.confidence for trial in trials] == [None, sure, 0.0]
 
 
-@pytest.mark.parametrize(("sure", "better"), [(0.0, "backbone"), (0.5, "backbone"), (0.51, "derived")])
-def test_one_that_is_no_larger_need_only_be_more_likely_better_than_not(sure, better, data, tmp_path, monkeypatch):
-    Told(monkeypatch, lambda trial, epoch: [0.4, 0.1, 0.05][trial], sure={1: sure, 2: 0.51})
+@pytest.mark.parametrize(
+    ("score", "sure", "better"),
+    [(0.3, 0.0, "backbone"), (0.3, 0.5, "backbone"), (0.3, 0.51, "derived"), (0.4, 0.51, "backbone")],
+)
+def test_a_better_score_is_enough_for_one_that_is_no_larger(score, sure, better, data, tmp_path, monkeypatch):
+    """But not one that is as likely worse; with a few samples for validation, it is not known at all."""
+    Told(monkeypatch, lambda trial, epoch: [0.4, score, 0.05][trial], sure={1: sure, 2: 0.51})
     tuning = study(data, trials=2, race=RACE, make=two_networks)
     trials, _ = run(tuning, tmp_path)
     assert tuning.best(trials).network == trials[2].network == better
     assert [trial.wins for trial in trials] == [False, better == "derived", False]  # not so another recipe
+
+
+@pytest.mark.parametrize(("sure", "better"), [(0.89, "derived"), (0.9, "random")])
+def test_what_counts_is_the_size_of_the_best_before_it(sure, better, data, tmp_path, monkeypatch):
+    """A random network as large as the untouched one has to beat a smaller one, which won."""
+
+    def make(name: str, recipe: Recipe) -> nn.Module:
+        return network(recipe) if name == "derived" else a_larger_second(name="larger", recipe=recipe)
+
+    Told(monkeypatch, lambda trial, epoch: [0.4, 0.3, 0.2][trial], sure={1: 0.6, 2: sure})
+    tuning = study(data, trials=1, race=("backbone", "derived", "random"), make=make)
+    trials, _ = run(tuning, tmp_path)
+    assert tuning.best(trials).network == better
 
 
 def test_it_takes_evidence_to_move_away_from_the_given_recipe(data, tmp_path, monkeypatch):
@@ -371,7 +388,7 @@ def test_a_trial_that_was_weighed_before_the_process_was_stopped_is_not_weighed_
     done = run_until_killed(study(data, trials=2, race=RACE), tmp_path, 2)
     Told(monkeypatch, lambda trial, epoch: 0.5, sure={0: 0.5})
     trials, _ = run(study(data, trials=2, race=RACE), tmp_path, done)
-    assert trials[2].confidence == 0.93
+    assert (trials[2].confidence, trials[2].wins) == (0.93, True)
 
 
 def test_the_untouched_backbone_races_for_epochs_of_its_own(data, tmp_path, monkeypatch):

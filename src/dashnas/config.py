@@ -120,8 +120,8 @@ class TuneConfig:
     reduction: int = 3
     """Halving keeps one in this many recipes at each rung."""
     race: bool = False
-    """Whether the untouched backbone and a random architecture are tried beside what was searched. The winner goes on to
-    the final training with the weights it has by then, and with the head that suits it."""
+    """Whether the untouched backbone and a random architecture are tried beside what was searched. The winner goes on
+    to the final training with the weights it has by then, and with the head that suits it."""
 
     def __post_init__(self) -> None:
         read_name(self, "tuner", Tuner)

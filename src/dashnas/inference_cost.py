@@ -1,4 +1,4 @@
-"""What an answer of a network costs: arithmetic operations and time."""
+"""What a network costs: weights, and for an answer arithmetic operations and time."""
 
 import statistics
 import time
@@ -28,6 +28,11 @@ class InferenceCost(NamedTuple):
     """Of convolutions and matrix products; a multiplication and an addition are two."""
     milliseconds: float
     """The median time of an answer to a single sample, with the threads that PyTorch has."""
+
+
+def num_parameters(network: nn.Module) -> int:
+    """How many numbers of a network are trained."""
+    return sum(p.numel() for p in network.parameters())
 
 
 def inference_cost(network: nn.Module, spec: DataSpec, device: torch.device) -> InferenceCost:

@@ -12,8 +12,8 @@ from torch import nn
 from dashnas.convert import Conversion, mixtures
 from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError
-from dashnas.inference_cost import inference_cost
-from dashnas.model import Topology, num_parameters
+from dashnas.inference_cost import inference_cost, num_parameters
+from dashnas.model import Topology
 from dashnas.seeding import isolated_rng
 from dashnas.space import Architecture, Candidate, per_axis
 

@@ -197,11 +197,6 @@ class TrainedModel:
         return {"label": (probability > 0.5).astype(np.int64), "probability": probability}
 
 
-def num_parameters(network: nn.Module) -> int:
-    """How many numbers of a network are trained."""
-    return sum(p.numel() for p in network.parameters())
-
-
 def load_result(folder: Path | str) -> dict[str, Any]:
     """The `result.json` of a finished run.
 

@@ -17,13 +17,13 @@ from dashnas.config import Schedule
 from dashnas.convert import Conversion
 from dashnas.errors import ConfigError
 from dashnas.evaluate import final_scores
-from dashnas.inference_cost import inference_cost
+from dashnas.inference_cost import inference_cost, num_parameters
 from dashnas.job import Job
 from dashnas.limits import Cost, Limits
 from dashnas.memory import Need
 from dashnas.metrics import Score, UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
-from dashnas.model import TrainedModel, load_result, num_parameters
+from dashnas.model import TrainedModel, load_result
 from dashnas.outcome import train_outcome
 from dashnas.phases import UNBEATABLE, Tuned, decide_schedule, searched, settled_schedule, tune
 from dashnas.presets import Options

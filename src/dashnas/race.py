@@ -96,7 +96,8 @@ def probe(job: Job, network: str, architecture: Architecture | None, recipe: Rec
 def can_be_beaten(job: Job, network: str, architecture: Architecture | None, recipe: Recipe) -> bool:
     """Whether there could be evidence that another network is better than one that raced.
 
-    It is asked of one that is as good as may be hoped; see `dashnas.evaluate.hoped_for`.
+    It is asked of one that is as good as may be hoped (see `dashnas.evaluate.hoped_for`), whatever its size: where
+    mistakes are so few, a better score alone tells nothing.
     """
     validation = job.data.validation
     raced = _raced(job, network, architecture, recipe)

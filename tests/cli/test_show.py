@@ -54,7 +54,7 @@ def test_a_result_of_before_the_cost_was_told_is_shown_without_it(finished, copy
     [
         ("budget", "the budget was too short for a search."),
         ("schedule", "the schedule that was given has no search."),
-        ("unbeatable", "for another network to be hoped to win a race against it with enough confidence."),
+        ("unbeatable", "for another network to be hoped to be better with enough confidence."),
     ],
 )
 def test_why_nothing_was_searched_is_told(why, told, finished, copy_of):
@@ -103,6 +103,9 @@ def test_a_race_that_the_untouched_backbone_won_is_told(finished, copy_of):
     changes = {"architecture": None, "network": "backbone", "race": race, "race_confidence": sure}
     shown = dashnas("show", with_result(copy_of(finished), **changes)).stdout
     assert "The backbone's own kernels stay after a race by error on the validation part" in shown
+    assert "a larger network has to be better with 90% confidence, another with a better score:" in " ".join(
+        shown.split()
+    )
     assert "\nuntouched backbone 0.1\nsearched network 0.25, better with 12% confidence\n" in shown
     assert "random architecture diverged" in shown
     assert "searched," not in shown

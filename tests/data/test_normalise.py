@@ -1,7 +1,8 @@
 """Inputs and targets on the scale of training, and back."""
 
 import json
-from dataclasses import replace
+import pickle
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,24 @@ def test_decoding_undoes_encoding(shape):
     torch.testing.assert_close(decoded, y, rtol=0, atol=1e-6)  # float32 on the normalised scale, not on the user's
     as_array = NORMALISER.decode_target(NORMALISER.encode_target(y).numpy())
     np.testing.assert_array_equal(as_array, decoded.numpy())
+
+
+def test_a_scale_becomes_a_tensor_once(monkeypatch):
+    normaliser, made, tensor = replace(NORMALISER), [], torch.tensor
+    monkeypatch.setattr(torch, "tensor", lambda *args, **more: made.append(args) or tensor(*args, **more))
+    for _ in range(3):
+        normaliser.encode_input(torch.ones(5, 2, 7))
+        normaliser.encode_target(torch.ones(5, 2, 7))
+    assert len(made) == 4
+
+
+def test_pickles_hold_the_scales_alone():
+    normaliser = replace(NORMALISER)
+    normaliser.encode_target(torch.ones(5, 2))
+    copied = pickle.loads(pickle.dumps(normaliser))
+    assert copied == normaliser
+    assert vars(copied).keys() == asdict(normaliser).keys()
+    torch.testing.assert_close(copied.encode_target(torch.ones(5, 2)), normaliser.encode_target(torch.ones(5, 2)))
 
 
 def test_what_was_decoded_for_a_score_can_be_trained_with():

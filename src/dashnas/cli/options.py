@@ -136,8 +136,8 @@ def read_options(
         bool | None,
         _option(
             _NETWORK,
-            "Whether the untouched backbone stays unless what was searched is surely better on the validation part, "
-            "and its head is chosen; the presets default and quick do so.",
+            "Whether the untouched backbone stays unless what was searched is better on the validation part, surely so "
+            "if it is larger, and the head is chosen; the presets default and quick do so.",
             "--race/--no-race",
         ),
     ] = None,

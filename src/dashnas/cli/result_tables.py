@@ -22,7 +22,7 @@ NO_SEARCH = {
     "budget": "the budget was too short for a search",
     "schedule": "the schedule that was given has no search",
     "unbeatable": "it errs too little on the validation part, or that has too few samples,\n"
-    "for another network to be hoped to win a race against it with enough confidence",
+    "for another network to be hoped to be better with enough confidence",
 }
 """Why nothing was searched, by what `result.json` says."""
 
@@ -66,7 +66,8 @@ def _why_untouched(result: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"The backbone's own kernels stay after a race by {result['metric']['name']} on the validation part,",
-            f"in which {ENOUGH_CONFIDENCE:.0%} are asked for:",
+            f"in which a larger network has to be better with {ENOUGH_CONFIDENCE:.0%} confidence, "
+            "any other one to have a better score:",
             *(told(name, score) for name, score in result["race"].items()),
         ]
     )

@@ -1,8 +1,8 @@
 """Inputs and regression targets on a scale that suits training, and predictions back on the user's own."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -90,7 +90,11 @@ class Normaliser:
         squares = np.square(self.target_mean) + np.square(self.target_std)
         return float(np.sqrt(squares.reshape(len(squares), -1).mean(axis=1).sum()))
 
-    def _encode(self, values: Tensor, which: str) -> Tensor:
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: tensors may lie on a device that is not there where this is unpickled."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _encode(self, values: Tensor, which: Literal["input", "target"]) -> Tensor:
         # Subtracting in the type of the values keeps small changes on a large offset, such as times in seconds.
         working = values.to(torch.float32 if values.dtype in _NARROW else _widest(values.device))
         centred = working - self._along_axis_1(f"{which}_mean", working)
@@ -98,15 +102,16 @@ class Normaliser:
 
     def _along_axis_1(self, name: str, like: Tensor) -> Tensor:
         """A scale as a tensor, made once: one per position is many numbers, and every step of a training asks."""
-        key = name, like.dtype, like.device
-        if key not in self._tensors:
+        tensors, key = self._tensors, (name, like.dtype, like.device)
+        if key not in tensors:
             with torch.inference_mode(False):  # a tensor made under inference mode could not be used in training later
-                self._tensors[key] = torch.tensor(getattr(self, name), dtype=like.dtype, device=like.device)
-        tensor = self._tensors[key]
+                tensors[key] = torch.tensor(getattr(self, name), dtype=like.dtype, device=like.device)
+        tensor = tensors[key]
         return tensor if tensor.ndim > 1 else tensor.reshape(-1, *(1,) * (like.ndim - 2))
 
     @cached_property
     def _tensors(self) -> dict[tuple[str, torch.dtype, torch.device], Tensor]:
+        """Scales by field, type and device."""
         return {}
 
 

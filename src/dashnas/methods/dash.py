@@ -7,11 +7,11 @@ from typing import Any
 
 from dashnas.backbones import BACKBONES
 from dashnas.config import Schedule
+from dashnas.inference_cost import num_parameters
 from dashnas.job import NETWORKS, Job
 from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method
 from dashnas.microbatch import shared_micro_batch
-from dashnas.model import num_parameters
 from dashnas.outcome import Outcome, train_outcome
 from dashnas.phases import searched, settled_schedule, tune
 from dashnas.progress import Reporter

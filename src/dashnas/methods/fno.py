@@ -10,10 +10,10 @@ from dashnas.budget import RESERVE, most_epochs, time_steps
 from dashnas.config import LearningRateSchedule
 from dashnas.data import Part
 from dashnas.device import find_device
+from dashnas.inference_cost import num_parameters
 from dashnas.losses import Loss, make_loss
 from dashnas.methods.method import Fitted, MethodTask, NetworkModel
 from dashnas.methods.registry import register_method
-from dashnas.model import num_parameters
 from dashnas.progress import Reporter
 from dashnas.runs import Run
 from dashnas.seeding import derive_seed, isolated_rng
