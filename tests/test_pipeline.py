@@ -394,7 +394,7 @@ def test_an_untouched_backbone_that_is_wider_is_trained_and_saved_as_such(winner
 def test_a_search_after_a_run_that_left_it_out_is_refused(unbeatable, tmp_path):
     fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
     with pytest.raises(
-        ConfigError, match=r"left its search out, since no network could be hoped to win .*another --out"
+        ConfigError, match=r"left its search out, since no network could be hoped to be better .*another --out"
     ):
         search_only(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run")
 

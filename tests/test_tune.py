@@ -330,6 +330,13 @@ def test_a_better_score_is_enough_for_one_that_is_no_larger(score, sure, better,
     assert [trial.wins for trial in trials] == [False, better == "derived", False]  # not so another recipe
 
 
+@pytest.mark.parametrize("wins", [None, 1, "true"])
+def test_a_trial_that_is_read_again_has_to_tell_whether_it_wins(wins):
+    content = {**trial_to_json(Trial(Recipe(), 0.5, 1, "complete", 1.0, {1: 0.5}, {}, "derived")), "wins": wins}
+    with pytest.raises(ValueError, match=f"wins is {wins!r}"):
+        trial_from_json(content)
+
+
 @pytest.mark.parametrize(("sure", "better"), [(0.89, "derived"), (0.9, "random")])
 def test_what_counts_is_the_size_of_the_best_before_it(sure, better, data, tmp_path, monkeypatch):
     """A random network as large as the untouched one has to beat a smaller one, which won."""

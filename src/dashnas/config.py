@@ -151,7 +151,7 @@ class Schedule:
 
     search_epochs: int
     """Epochs of the search; 0 where an architecture was given, where a budget is too short for a search, or where no
-    network could be hoped to win the race after it."""
+    network could be hoped to be better with enough confidence."""
     tune_trials: int
     """Recipes to try at most; the first is the given one."""
     tune_epochs: int

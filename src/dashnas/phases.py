@@ -34,7 +34,7 @@ class Searched(NamedTuple):
     """Of the phases that follow."""
     no_search: str | None = None
     """Why there is no architecture: `budget` (too short), `schedule` (given without a search) or `unbeatable` (no
-    network could be hoped to win the race); None where there is one."""
+    network could be hoped to be better with enough confidence); None where there is one."""
 
 
 class Tuned(NamedTuple):
@@ -127,7 +127,8 @@ def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedu
 def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
     """What the search chose, or was given. Under a budget the rest of the schedule is made anew, for this network.
 
-    Before it, the untouched backbone has its part of the race; where none can be hoped to win it, nothing is searched.
+    Before it, the untouched backbone has its part of the race; where none can be hoped to be surely better, nothing is
+    searched.
 
     Args:
         job: the run.
@@ -160,7 +161,7 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
 
 
 def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
-    """The untouched backbone's part of the race; and the schedule, without a search where none can be hoped to win."""
+    """The untouched backbone's part of the race; and the schedule, without a search if it cannot be surely beaten."""
     run, tuning = job.session.run, race.tuning(job, {"backbone": None}, schedule)
     trial, *others = tuning.run(_read_trials(job), job.session, partial(_save_trials, run), most=1)
     # With others, the race was held, and it is the architecture alone that is to be found again.

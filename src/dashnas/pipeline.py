@@ -90,8 +90,8 @@ def search_only(
         architecture = found.architecture
         if found.no_search == UNBEATABLE:
             raise ConfigError(
-                f"the run in {job.session.run.folder} left its search out, since no network could be hoped to win the "
-                "race; give another --out to search all the same"
+                f"the run in {job.session.run.folder} left its search out, since no network could be hoped to be "
+                "better with enough confidence; give another --out to search all the same"
             )
         if found.no_search == "schedule":
             raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")

@@ -33,10 +33,11 @@ MOST_THREADS = 1024
 
 SMALL_BATCH = 16
 """With AdamW, where the many steps learn more than they cost (docs/search-quality.md): on a CPU, where a small batch
-takes no longer per sample, and of large maps on a GPU. How many epochs are usual is as with `stock_batch_size`."""
+takes no longer per sample, and of large images on a GPU. How many epochs are usual is as with `stock_batch_size`."""
 
 LARGE_MAP = 64 * 64
-"""Positions of a sample from which on few samples give a GPU enough to do."""
+"""Positions of an image from which on few of them give a GPU enough to do. A guess: 85x85 was measured
+(results/darcy_gpu.md)."""
 
 
 _FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
@@ -348,7 +349,8 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     usual = BACKBONES[backbone].optimiser if backbone in BACKBONES else Optimiser.SGD
     optimiser, device = options.optimiser or usual, torch.device(options.device)
     batch_size = stock_batch_size(samples)
-    if optimiser is Optimiser.ADAMW and (device.type == "cpu" or math.prod(spec.spatial_shape) >= LARGE_MAP):
+    is_large = spec.spatial_dims == 2 and math.prod(spec.spatial_shape) >= LARGE_MAP
+    if optimiser is Optimiser.ADAMW and (device.type == "cpu" or is_large):
         batch_size = SMALL_BATCH
     # Numbers may be wanted with more digits than it has.
     narrow = computes_bfloat16(device) and not spec.target_kind.is_regression

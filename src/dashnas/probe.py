@@ -24,7 +24,7 @@ MOST_FITTED, MOST_SCORED = 2000, 10_000
 """Samples of the training part that a probe is fitted to, and of the validation part that it is scored on."""
 
 SURE = 0.95
-"""How sure it must be that the grid is better. Where positions tell something, probes are that sure; where they tell
+"""How sure it must be that the grid is better. Where positions tell something, probes mostly are; where they tell
 nothing, one in twelve is 90 % sure all the same (docs/search-quality.md)."""
 
 PENALTIES = np.logspace(-2, 5, 15)
