@@ -50,7 +50,7 @@ def two_networks(name: str, recipe: Recipe) -> nn.Module:
 
 
 def a_larger_second(name: str, recipe: Recipe) -> nn.Module:
-    made = network(recipe)
+    made = two_networks(name, recipe)
     if name != "backbone":
         made.spare = nn.Parameter(torch.zeros(1))
     return made
@@ -367,7 +367,7 @@ def test_what_is_weighed_are_the_predictions_of_both_on_the_validation_part(data
         return 1.0
 
     monkeypatch.setattr(tune_module, "confidence_of", spied)
-    trials, _ = run(study(data, trials=2, epochs=3, race=RACE, make=two_networks), tmp_path)
+    trials, _ = run(study(data, trials=2, epochs=3, race=RACE, make=a_larger_second), tmp_path)
     (first, beaten, part, confidence), (second, leader, _, _) = compared
     assert part is data.validation
     np.testing.assert_array_equal(first, leader)  # the second network, as it was when it won
