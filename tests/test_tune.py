@@ -13,7 +13,7 @@ from torch import nn
 from dashnas import tune as tune_module
 from dashnas.config import RetrainConfig, Schedule, TuneConfig, Tuner
 from dashnas.data import TargetKind
-from dashnas.errors import DashnasError
+from dashnas.errors import DashnasError, RunError
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
 from dashnas.recipe import Recipe
@@ -396,6 +396,17 @@ def test_a_trial_that_was_weighed_before_the_process_was_stopped_is_not_weighed_
     Told(monkeypatch, lambda trial, epoch: 0.5, sure={0: 0.5})
     trials, _ = run(study(data, trials=2, race=RACE), tmp_path, done)
     assert (trials[2].confidence, trials[2].wins) == (0.93, True)
+
+
+@pytest.mark.parametrize("damage", [{"wins": None}, {"wins": 1}, {"confidence": "x"}])
+def test_what_was_decided_before_the_process_was_stopped_has_to_be_readable(damage, data, tmp_path, monkeypatch):
+    Told(monkeypatch, lambda trial, epoch: 0.5, sure={1: 0.93})
+    done = run_until_killed(study(data, trials=1, race=RACE), tmp_path, 1)
+    path = tmp_path / "checkpoints" / "tuned-derived.pt"
+    torch.save(torch.load(path, weights_only=True) | damage, path)
+    Told(monkeypatch, lambda trial, epoch: 0.5)
+    with pytest.raises(RunError, match=r"tuned-derived.pt does not fit .*delete it, tune.json and winner.json"):
+        run(study(data, trials=1, race=RACE), tmp_path, done)
 
 
 def test_the_untouched_backbone_races_for_epochs_of_its_own(data, tmp_path, monkeypatch):

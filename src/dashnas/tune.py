@@ -309,8 +309,10 @@ class Tuning:
         Weights are kept where they count: those of the first trial of each network, and of each one that wins.
         """
         kept = session.run.load_checkpoint(tuned_weights(name))
-        if kept is not None and kept.get("trial") == number:
-            return kept["confidence"], kept["wins"]  # decided before the process was stopped
+        if kept is not None and kept.get("trial") == number:  # decided before the process was stopped
+            if isinstance(kept.get("wins"), bool) and isinstance(kept.get("confidence"), float | None):
+                return kept["confidence"], kept["wins"]
+            raise _misfit(name)
         confidence, wins = None, False
         if any(trial.state == "complete" for trial in trials):
             best = self.best(trials)
@@ -417,19 +419,23 @@ def load_tuned_weights(run: Run, name: str, network: nn.Module) -> None:
     Raises:
         RunError: they are gone, or of something else.
     """
-    file = f"checkpoints/{tuned_weights(name)}.pt"
     weights = run.load_checkpoint(tuned_weights(name))
     if weights is None:
         raise RunError(
-            f"{file} is missing in {run.folder}, the weights that the race left; delete tune.json and winner.json too, "
-            "and the race is repeated"
+            f"checkpoints/{tuned_weights(name)}.pt is missing in {run.folder}, the weights that the race left; delete "
+            "tune.json and winner.json too, and the race is repeated"
         )
     try:
         network.load_state_dict(weights["network"])
     except (KeyError, TypeError, RuntimeError) as error:
-        raise RunError(
-            f"{file} does not fit the rest of the run; delete it, tune.json and winner.json, and the race is repeated"
-        ) from error
+        raise _misfit(name) from error
+
+
+def _misfit(network: str) -> RunError:
+    file = f"checkpoints/{tuned_weights(network)}.pt"
+    return RunError(
+        f"{file} does not fit the rest of the run; delete it, tune.json and winner.json, and the race is repeated"
+    )
 
 
 def micro_batch_name(network: str) -> str:

@@ -67,7 +67,7 @@ def _why_untouched(result: Mapping[str, Any]) -> str:
         [
             f"The backbone's own kernels stay after a race by {result['metric']['name']} on the validation part,",
             f"in which a larger network has to be better with {ENOUGH_CONFIDENCE:.0%} confidence,",
-            "any other one to have a better score:",
+            "any other one to have a better score, and that with more than 50%:",
             *(told(name, score) for name, score in result["race"].items()),
         ]
     )

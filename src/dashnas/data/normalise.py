@@ -34,6 +34,13 @@ class Normaliser:
     target_std: Scale | None = None
     """One per output, above 0; None where targets are not numbers to regress."""
 
+    def __post_init__(self) -> None:
+        # Nested tuples are slow to read, with a scale per position slower than a network on a GPU, and every step of a
+        # training reads them. Tensors would be no constants to those who trace or export a network with its scales.
+        scales = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {name: np.array(scale, np.float64) for name, scale in scales.items() if scale is not None}
+        object.__setattr__(self, "_arrays", arrays)
+
     def encode_input(self, x: Tensor) -> Tensor:
         """Inputs (batch, channels, *spatial) of any numeric type, normalised, as float32."""
         return self._encode(x, "input")
@@ -90,10 +97,6 @@ class Normaliser:
         squares = np.square(self.target_mean) + np.square(self.target_std)
         return float(np.sqrt(squares.reshape(len(squares), -1).mean(axis=1).sum()))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The fields alone: tensors may lie on a device that is not there where this is unpickled."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
     def _encode(self, values: Tensor, which: Literal["input", "target"]) -> Tensor:
         # Subtracting in the type of the values keeps small changes on a large offset, such as times in seconds.
         working = values.to(torch.float32 if values.dtype in _NARROW else _widest(values.device))
@@ -101,18 +104,9 @@ class Normaliser:
         return (centred / self._along_axis_1(f"{which}_std", working)).to(torch.float32)
 
     def _along_axis_1(self, name: str, like: Tensor) -> Tensor:
-        """A scale as a tensor, made once: one per position is many numbers, and every step of a training asks."""
-        tensors, key = self._tensors, (name, like.dtype, like.device)
-        if key not in tensors:
-            with torch.inference_mode(False):  # a tensor made under inference mode could not be used in training later
-                tensors[key] = torch.tensor(getattr(self, name), dtype=like.dtype, device=like.device)
-        tensor = tensors[key]
+        array = self._arrays[name]  # type: ignore[attr-defined]
+        tensor = torch.as_tensor(array, dtype=like.dtype, device=like.device)
         return tensor if tensor.ndim > 1 else tensor.reshape(-1, *(1,) * (like.ndim - 2))
-
-    @cached_property
-    def _tensors(self) -> dict[tuple[str, torch.dtype, torch.device], Tensor]:
-        """Scales by field, type and device."""
-        return {}
 
 
 def as_scale(values: Any) -> Scale:
