@@ -35,11 +35,10 @@ class Normaliser:
     """One per output, above 0; None where targets are not numbers to regress."""
 
     def __post_init__(self) -> None:
-        # Nested tuples are slow to read, with a scale per position slower than a network on a GPU, and every step of a
-        # training reads them. Tensors would be no constants to those who trace or export a network with its scales.
-        scales = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays = {name: np.array(scale, np.float64) for name, scale in scales.items() if scale is not None}
-        object.__setattr__(self, "_arrays", arrays)
+        # Nested tuples are slow to read, with a scale per position as slow as a network on a GPU, and every step of a
+        # training reads them.
+        for field in fields(self):
+            object.__setattr__(self, f"_{field.name}", np.array(getattr(self, field.name), np.float64))
 
     def encode_input(self, x: Tensor) -> Tensor:
         """Inputs (batch, channels, *spatial) of any numeric type, normalised, as float32."""
@@ -104,8 +103,9 @@ class Normaliser:
         return (centred / self._along_axis_1(f"{which}_std", working)).to(torch.float32)
 
     def _along_axis_1(self, name: str, like: Tensor) -> Tensor:
-        array = self._arrays[name]  # type: ignore[attr-defined]
-        tensor = torch.as_tensor(array, dtype=like.dtype, device=like.device)
+        # Where a network is exported with its scales, PyTorch makes constants of tuples, but not always of arrays.
+        scale = getattr(self, name if torch.compiler.is_compiling() else f"_{name}")
+        tensor = torch.tensor(scale, dtype=like.dtype, device=like.device)
         return tensor if tensor.ndim > 1 else tensor.reshape(-1, *(1,) * (like.ndim - 2))
 
 
