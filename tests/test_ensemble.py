@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from itertools import count
 
 import numpy as np
 import pytest
@@ -191,6 +192,8 @@ def test_a_rival_helps_where_both_together_are_better_than_the_winner(alone, tog
 
 
 def test_an_untouched_backbone_that_is_a_member_is_trained_once(race, monkeypatch, tmp_path):
+    numbers = count(1)
+    monkeypatch.setattr("dashnas.tune.value_of", lambda *_: 1 / next(numbers))  # each is better than the one before
     monkeypatch.setattr("dashnas.tune.confidence_of", lambda *_: 1.0)
     monkeypatch.setattr("dashnas.probe.HeadProbe.pays", False)
     summary = race({"backbone"}, tune_trials=1, out=tmp_path / "run")
