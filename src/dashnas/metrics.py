@@ -71,7 +71,8 @@ FEWEST_WEIGHED = 10
 """Samples that evidence is drawn from; of fewer, draws with replacement differ too little."""
 
 ENOUGH_CONFIDENCE = 0.9
-"""How sure it must be that something is better than what was there before it, to take its place."""
+"""How sure it must be that something is better than what was there before it, to take its place, where no more or less
+is asked for."""
 
 
 class UndefinedScoreError(DataError):

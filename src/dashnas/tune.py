@@ -284,13 +284,13 @@ class Tuning:
             return Trial(recipe, None, 0, "diverged", 0.0, {}, {}, network_name)
         state = "complete" if progress.epoch == phase.epochs else "pruned"
         attributes = dict(study.get_trials(deepcopy=False)[asked.number].system_attrs)
+        score = rungs[progress.epoch]
         confidence, wins = None, False
         if self._config.race and state == "complete":
-            score = rungs[progress.epoch]
             confidence, wins = self._keep_if_better(number, network_name, network, score, trials, session)
         return Trial(
             recipe,
-            rungs[progress.epoch],
+            score,
             progress.epoch,
             state,
             progress.seconds,

@@ -13,6 +13,7 @@ from dashnas.metrics import ENOUGH_CONFIDENCE
 from dashnas.recipe import Recipe
 from dashnas.runs import damage_named
 from dashnas.space import Architecture
+from dashnas.tune import EVEN
 
 RACERS = {"backbone": "untouched backbone", "derived": "searched network", "random": "random architecture"}
 """What the networks of a race are called, by their name in `result.json`."""
@@ -67,7 +68,7 @@ def _why_untouched(result: Mapping[str, Any]) -> str:
         [
             f"The backbone's own kernels stay after a race by {result['metric']['name']} on the validation part,",
             f"in which a larger network has to be better with {ENOUGH_CONFIDENCE:.0%} confidence,",
-            "any other one to have a better score, and that with more than 50%:",
+            f"any other one to have a better score, and that with more than {EVEN:.0%}:",
             *(told(name, score) for name, score in result["race"].items()),
         ]
     )
