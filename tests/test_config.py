@@ -41,8 +41,6 @@ REFUSED = [
     (SearchConfig, {"momentum": -0.1}, "momentum must lie in"),
     (SearchConfig, {"subsample": 0}, r"subsample must lie in \(0, 1\], got 0"),
     (SearchConfig, {"subsample": 1.1}, "subsample must lie in"),
-    (SearchConfig, {"tied_share": 0}, r"tied_share must lie in \(0, 1\], got 0"),
-    (SearchConfig, {"tied_share": 1.5}, r"tied_share must lie in \(0, 1\], got 1.5"),
     (SearchConfig, {"clip": 0}, "clip must be positive, or None for none, got 0"),
     (SearchConfig, {"arch_grad_norm": 0}, "arch_grad_norm must be positive, or None for none, got 0"),
     (SearchConfig, {"kernel_std": 0.0}, "kernel_std must be positive, or None for none, got 0"),
@@ -108,7 +106,7 @@ def test_everything_survives_a_trip_through_json():
     assert differences(content, json.loads(json.dumps(asdict(made)))) == [
         "ensemble (None there, 1 now)",
         "recipe.cutout (None there, 0.0 now)",
-        "search.tied_share (None there, 1.0 now)",
+        "search.no_larger (None there, False now)",
     ]
     assert replace(made, recipe=Recipe(cutout=0.2)).to_json()["recipe"]["cutout"] == 0.2
     assert content["tune"]["tuner"] == "halving"
@@ -128,9 +126,9 @@ def test_settings_without_an_ensemble_are_those_of_runs_from_before_there_was_on
     assert FitConfig(ensemble=2).to_json()["ensemble"] == 2
 
 
-def test_settings_without_ties_are_those_of_runs_from_before_there_were_any():
-    assert "tied_share" not in FitConfig().to_json()["search"]
-    assert FitConfig(search=SearchConfig(tied_share=0.9)).to_json()["search"]["tied_share"] == 0.9
+def test_settings_of_a_search_without_a_bound_are_those_of_runs_from_before_there_was_one():
+    assert "no_larger" not in FitConfig().to_json()["search"]
+    assert FitConfig(search=SearchConfig(no_larger=True)).to_json()["search"]["no_larger"] is True
 
 
 @pytest.mark.parametrize(("width", "wider"), [(16, 16), (16, 8), (None, 32)])

@@ -19,10 +19,10 @@ from dashnas.data import TargetKind
 from dashnas.errors import ConfigError
 from dashnas.inference_cost import InferenceCost, num_parameters
 from dashnas.job import Job
-from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number, ties
+from dashnas.limits import MARGIN, Choice, Cost, Limits, choices_of, likeliest_within, parse_latency, parse_number
 from dashnas.phases import settled_schedule
 from dashnas.presets import Options
-from dashnas.race import MOST_DRAWS, entrants
+from dashnas.race import entrants
 from dashnas.space import Architecture, Candidate, per_axis
 from dashnas.workspace import workspace
 from tiny import Messages, arrays, options
@@ -55,17 +55,8 @@ def test_the_layer_gives_way_that_loses_least_likelihood_for_what_it_saves():
     assert chosen == Architecture({"layer0": Candidate(3), "layer1": Candidate(7)})
 
 
-def test_choices_are_tied_by_their_share_of_the_likeliest_one_s_probability():
-    layers = choices({3: math.log(0.45), 5: math.log(0.05), 7: math.log(0.5)}, {3: math.log(0.2), 7: math.log(0.8)})
-    sizes = {
-        share: [[choice.candidate.kernel_size for choice in layer] for layer in ties(layers, share).values()]
-        for share in (1.0, 0.91, 0.89, 0.05)
-    }
-    assert sizes == {1.0: [[7], [7]], 0.91: [[7], [7]], 0.89: [[3, 7], [7]], 0.05: [[3, 5, 7], [3, 7]]}
-
-
 def within_a_time(**more: Any) -> Options:
-    """Of a run whose epochs are what fits a budget, in which ties count."""
+    """Of a run whose epochs are what fits a budget, which searches for no network larger than the untouched one."""
     return options(**{"race": True, "epochs": None, "tune_trials": None, "budget_seconds": 60.0, **more})
 
 
@@ -79,61 +70,48 @@ def preferring_the_largest(one: Job, by: float) -> tuple[nn.Module, Conversion]:
 
 
 @pytest.mark.parametrize("dims", [1, 2])
-@pytest.mark.parametrize("more", [{}, {"max_parameters": 10**6}])
-def test_a_search_that_hardly_prefers_any_takes_no_network_larger_than_the_untouched_one(dims, more):
+@pytest.mark.parametrize("more", [{}, {"max_parameters": 10**6}, {"max_latency_seconds": 60.0}])
+def test_within_a_time_the_search_takes_no_network_larger_than_the_untouched_one(dims, more):
     listener = Messages()
     asked = within_a_time(kernel_sizes=(3, 9), **more)
     with workspace(arrays(TargetKind.CLASSES, dims), asked, None, listener) as one:
-        supernet, conversion = preferring_the_largest(one, 0.1)  # exp(-0.1) = 0.905
-        chosen, likeliest = one._choose(supernet, conversion, epochs=1), discretise(supernet)
+        supernet, conversion = preferring_the_largest(one, 5.0)
+        chosen, likeliest = one._choose(supernet, conversion), discretise(supernet)
         untouched, *sizes = (num_parameters(one.network(each)) for each in (None, chosen, likeliest))
     assert sizes[0] <= untouched < sizes[1]
-    assert any(f"{sizes[0]:,} parameters in place of {sizes[1]:,} parameters" in told for told in listener.told)
+    (told,) = (told for told in listener.told if "in its place" in told)
+    assert f"the likeliest architecture has {sizes[1]:,} parameters" in told
+    assert f"more than {untouched:,} parameters" in told
+    assert ", which the untouched network has; " in told
+    assert f"has {sizes[0]:,} parameters" in told
 
 
-@pytest.mark.parametrize(("preset", "by"), [("default", 0.11), ("paper", 0.001)])
-def test_a_search_that_is_sure_takes_the_likeliest_and_so_does_the_paper(preset, by):
-    asked = (within_a_time if preset == "default" else options)(preset=preset, kernel_sizes=(3, 9), tune_trials=None)
-    listener = Messages()
-    with workspace(arrays(TargetKind.CLASSES), asked, None, listener) as one:
-        supernet, conversion = preferring_the_largest(one, by)
-        chosen = one._choose(supernet, conversion, epochs=1)
-        assert num_parameters(one.network(chosen)) > num_parameters(one.network(None))
-    assert chosen == discretise(supernet)
-    assert not any("in place of" in told for told in listener.told)
-
-
-@pytest.mark.parametrize(("epochs", "short"), [(29, True), (30, False)])  # 36 samples are usually searched for 60
-def test_after_a_longer_search_the_likeliest_is_taken_whatever_its_size(epochs, short):
-    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 9)), None, None) as one:
-        supernet, conversion = preferring_the_largest(one, 0.05)
-        assert (one._choose(supernet, conversion, epochs) != discretise(supernet)) == short
-
-
-def test_ties_of_a_network_are_broken_as_far_as_that_goes():
-    """Where a layer that is sure is larger than the whole untouched network, the others are as small as their ties."""
-    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 99), dilations=(1,)), None, None) as one:
-        one.config = replace(one.config, search=replace(one.config.search, drop_beyond_map=False))
+def test_what_hardly_costs_likelihood_gives_way_first():
+    """The last layer is sure of a large kernel, so that the others make room for it."""
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 9), dilations=(1,)), None, None) as one:
         supernet, conversion = preferring_the_largest(one, 0.05)
         *undecided, last = mixtures(supernet)
         mixtures(supernet)[last].arch_parameters.data *= 100
-        chosen = one._choose(supernet, conversion, epochs=1)
-    assert chosen[last].kernel_size == 99
-    assert {chosen[name].kernel_size for name in undecided} == {3}
+        chosen = one._choose(supernet, conversion)
+    assert chosen[last].kernel_size == 9
+    assert 3 in {chosen[name].kernel_size for name in undecided}
 
 
-def test_ties_within_limits_keep_them():
-    with workspace(
-        arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 9), max_parameters=2300), None, None
-    ) as one:
-        chosen = one._choose(*preferring_the_largest(one, 0.05), epochs=1)
-        assert one.is_within_limits(chosen)
+def test_without_a_budget_the_likeliest_is_taken_whatever_its_size_and_so_does_the_paper():
+    for asked in (options(race=True, kernel_sizes=(3, 9)), within_a_time(preset="paper", race=None, kernel_sizes=(3, 9))):
+        listener = Messages()
+        with workspace(arrays(TargetKind.CLASSES), asked, None, listener) as one:
+            supernet, conversion = preferring_the_largest(one, 0.001)
+            chosen = one._choose(supernet, conversion)
+            assert num_parameters(one.network(chosen)) > num_parameters(one.network(None))
+        assert chosen == discretise(supernet)
+        assert not any("in its place" in told for told in listener.told)
 
 
-def test_ties_do_not_make_a_network_smaller_that_is_no_larger_than_the_untouched_one():
+def test_a_network_is_made_no_smaller_that_is_no_larger_than_the_untouched_one():
     with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 5)), None, None) as one:
         supernet, conversion = preferring_the_largest(one, 0.05)
-        chosen = one._choose(supernet, conversion, epochs=1)
+        chosen = one._choose(supernet, conversion)
         assert chosen == discretise(supernet)
         assert num_parameters(one.network(chosen)) <= num_parameters(one.network(None))
 
@@ -354,16 +332,31 @@ def test_all_that_race_keep_the_limits():
 
 def test_which_random_architecture_races_does_not_depend_on_times_of_a_later_process(monkeypatch, tmp_path):
     """Those that a resumed run measures may be others."""
-    asked = options(race=True, tune_trials=4, max_latency_seconds=1.0)
+    asked = options(race=True, tune_trials=4, kernel_sizes=(3, 5, 9), max_latency_seconds=1.0)
     searched = Architecture({"blocks.0.units.0.conv": Candidate(3)})
     drawn = []
-    for slow in (0, 3, MOST_DRAWS):
+    for seconds in (0.1, 0.95):  # the second is too slow for any but the smallest
+        monkeypatch.setattr("dashnas.limits.inference_cost", lambda *_, s=seconds: InferenceCost(1, 1000 * s))
         with workspace(arrays(TargetKind.CLASSES), asked, tmp_path / "run", None) as job:
-            schedule = settled_schedule(job)
-            answers = iter([False] * slow + [True] * MOST_DRAWS)
-            monkeypatch.setattr(job, "is_within_limits", lambda *_, answers=answers, **__: next(answers))
-            drawn.append(entrants(job, searched, schedule)["random"])
-    assert drawn[0] == drawn[1] == drawn[2]
+            monkeypatch.setattr(Job, "widths", (4,))
+            drawn.append(entrants(job, searched, settled_schedule(job))["random"])
+    assert drawn[0] == drawn[1]
+    assert {choice.kernel_size for choice in drawn[0].values()} != {3}
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_the_random_architecture_of_a_race_is_no_larger_than_the_untouched_network_where_the_searched_one_is_not(dims):
+    searched = Architecture({})
+    schedule = Schedule(search_epochs=1, tune_trials=4, tune_epochs=1, retrain_epochs=1, backbone_epochs=2)
+    larger = []
+    for seed in range(5):
+        asked = options(race=True, epochs=None, tune_trials=None, schedule=schedule, seed=seed)
+        with workspace(arrays(TargetKind.CLASSES, dims), asked, None, None) as job:
+            drawn = entrants(job, searched, schedule)["random"]
+            larger.append(num_parameters(job.network(drawn)) > num_parameters(job.network(None)))
+            distances = {choice.dilation for choice in drawn.values()}
+            assert len(distances) > 1
+    assert not any(larger)
 
 
 def test_networks_are_timed_once(monkeypatch):

@@ -52,7 +52,7 @@ def test_the_search_has_the_paper_s_settings(dims, kind):
     assert search.kernel_std == 0.01  # code, specification 2.1
     assert not search.separable  # the paper's convolutions are full (discrepancy 1)
     assert not search.drop_beyond_map  # the paper has no such rule
-    assert search.tied_share == 1.0  # Section 3.3: the likeliest of each layer
+    assert not search.no_larger  # Section 3.3: the likeliest of each layer
     assert search.strategy == "auto"
 
 
@@ -134,20 +134,20 @@ def test_the_default_batch_is_about_a_quarter_of_small_data(samples, batch_size)
 
 
 @pytest.mark.parametrize("preset", ["default", "quick"])
-def test_ties_of_a_search_count_where_epochs_are_what_fits_a_time(preset):
+def test_what_is_searched_is_no_larger_than_the_untouched_network_where_epochs_are_what_fits_a_time(preset):
     timed = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1, backbone_epochs=2)
-    shares = {
-        0.9: [{"budget_seconds": 60}, {"schedule": timed}],
-        1.0: [
+    expected = {
+        True: [{"budget_seconds": 60}, {"schedule": timed}],
+        False: [
             {},
             {"epochs": 10},
             {"budget_seconds": 60, "race": False},
             {"schedule": dataclasses.replace(timed, backbone_epochs=None)},
         ],
     }
-    for share, asked in shares.items():
+    for no_larger, asked in expected.items():
         for more in asked:
-            assert resolve(Options(preset=preset, **more), spec(1), 300).search.tied_share == share
+            assert resolve(Options(preset=preset, **more), spec(1), 300).search.no_larger is no_larger
 
 
 def test_defaults_clip_the_final_training_and_drop_what_reaches_beyond_the_map():

@@ -46,9 +46,8 @@ class Calibration:
 def calibrate(job: Job, *, measure: bool = False) -> Calibration:
     """Weigh a step of each network, the supernet, the backbone and the largest that may be derived, and time a few.
 
-    Where the search takes no derived network that is larger than the untouched one unless it is sure, or long, it is
-    not the largest that is timed: a step of the derived one is taken to be `USUAL_DERIVED` steps of an untouched one
-    as wide.
+    Where the search takes no network that is larger than the untouched one, it is not the largest that is timed: a step
+    of the derived one is taken to be `USUAL_DERIVED` steps of an untouched one as wide.
 
     Args:
         job: the run.
@@ -60,7 +59,7 @@ def calibrate(job: Job, *, measure: bool = False) -> Calibration:
     phases = _sample_phases(job)
     needs = job.needs[job.config.width, job.backbone_width] = _weigh_all(job, phases, measure)
     micro_batches = {name: need.micro_batch for name, need in needs.items()}
-    if "search" not in phases or job.config.search.tied_share == 1:
+    if "search" not in phases or not job.config.search.no_larger:
         return Calibration(_epoch_costs(job, phases, micro_batches), needs)
     phases["derived"] = _sample_training(job, "derived", AS_IT_IS)
     costs = _epoch_costs(job, phases, micro_batches)

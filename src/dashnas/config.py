@@ -71,10 +71,9 @@ class SearchConfig:
     """Leave out candidates that reach beyond a layer's own map."""
     kernel_std: float | None = None
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
-    tied_share: float = 1.0
-    """After a short search, candidates with at least this share of the likeliest one's probability are tied with it.
-    Among ties smaller ones are taken, until the network has no more weights than the untouched one. 1 takes the
-    likeliest of each layer, as `dashnas.discretise` does in any case."""
+    no_larger: bool = False
+    """Whether the choice has no more weights than the untouched network as wide: where the likeliest architecture has,
+    layers take smaller candidates, first where that costs least likelihood for the weights it saves."""
     strategy: str = "auto"
     """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
     plan: str = "measure"
@@ -88,8 +87,7 @@ class SearchConfig:
         for name in ("weight_decay", "arch_weight_decay", "size_penalty"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
-        for name in ("subsample", "tied_share"):
-            require(0 < getattr(self, name) <= 1, f"{name} must lie in (0, 1], got {getattr(self, name)}")
+        require(0 < self.subsample <= 1, f"subsample must lie in (0, 1], got {self.subsample}")
         for name in ("arch_grad_norm", "clip", "kernel_std"):
             require_positive_or_none(name, getattr(self, name))
         known = (AUTO, *STRATEGIES)
@@ -279,7 +277,7 @@ class FitConfig:
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file.
 
-        `ensemble`, `recipe.cutout` and `search.tied_share` stand there only where they change anything: settings of
+        `ensemble`, `recipe.cutout` and `search.no_larger` stand there only where they change anything: settings of
         runs from before there were these fields stay the same.
         """
         content = asdict(self) | {"space": None if self.space is None else self.space.to_json()}
@@ -287,8 +285,8 @@ class FitConfig:
             del content["ensemble"]
         if not self.recipe.cutout:
             del content["recipe"]["cutout"]
-        if self.search.tied_share == 1:
-            del content["search"]["tied_share"]
+        if not self.search.no_larger:
+            del content["search"]["no_larger"]
         return content
 
 

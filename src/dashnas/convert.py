@@ -207,15 +207,14 @@ def _training_cost(layer: Searchable) -> Callable[[Candidate], tuple[int, int]]:
     return cost
 
 
-def random_architecture(layers: Mapping[str, Searchable], seed: int, draw: int = 0) -> Architecture:
-    """An architecture whose choices are drawn from each layer's candidates; the same seed and draw give the same one.
+def random_architecture(layers: Mapping[str, Searchable], seed: int) -> Architecture:
+    """An architecture whose choices are drawn from each layer's candidates; the same seed gives the same one.
 
     Args:
         layers: by name.
         seed: of the run.
-        draw: how many others were drawn with this seed before.
     """
-    rng = generator(seed, "random architecture", *((draw,) if draw else ()))
+    rng = generator(seed, "random architecture")
     return Architecture(
         {
             name: layer.candidates[int(torch.randint(len(layer.candidates), (), generator=rng))]

@@ -14,7 +14,7 @@ from dashnas.convert import Conversion, discretise, mixtures, smallest_architect
 from dashnas.data.prepare import PreparedData
 from dashnas.errors import ConfigError
 from dashnas.evaluate import refuse_undefined
-from dashnas.limits import Choice, Cost, Limits, choices_of, likeliest_within, ties
+from dashnas.limits import Cost, Limits, choices_of, likeliest_within
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import Need
 from dashnas.metrics import Metric
@@ -34,10 +34,6 @@ from dashnas.tune import load_tuned_weights
 
 WIDTHS = (16, 32, 64)
 """Widths to choose from under a budget, where none was asked for."""
-
-SHORT = 0.5
-"""Share of the usual epochs below which a search is a short one. After a longer one there is time to train what is
-likeliest, whatever its size."""
 
 FEWEST_CHANNELS = 4
 """Smallest width that limits of the outcome may lead to, where none was asked for."""
@@ -249,7 +245,7 @@ class Job:
                 supernet, self.data.train, self.loss, config,
                 epochs=schedule.search_epochs, batch_size=self.batch_size,
                 seed=derive_seed(self.config.seed, "search"), session=self.session, name=name,
-                choose=lambda supernet: self._choose(supernet, conversion, schedule.search_epochs),
+                choose=lambda supernet: self._choose(supernet, conversion),
             )  # fmt: skip
         except DivergedError as error:
             if attempts == 1:
@@ -257,39 +253,36 @@ class Job:
             self.warn(f"{error}; searching again with a tenth of the learning rates")
             return self.search(schedule, f"{name}-again", attempts - 1)
 
-    def _choose(self, supernet: nn.Module, conversion: Conversion, epochs: int) -> Architecture:
-        """What a searched supernet says, no larger than it has reason to be, and as far as the limits allow."""
-        choices = choices_of(supernet, conversion)
-        likely = discretise(supernet)
-        usual = usual_schedule(self.config.preset, len(self.data.train))
-        if self.config.search.tied_share < 1 and epochs < SHORT * usual.search_epochs:
-            likely = self._break_ties(likely, choices)
-        if self.is_within_limits(likely):
-            return likely
-        chosen = likeliest_within(choices, self.limits, self.is_within_limits)
-        self.session.reporter.message(
-            f"the architecture that was found has {self.cost(likely).describe()}, more than {self.limits.describe()}; "
-            f"the one that is taken in its place has {self.cost(chosen).describe()}"
-        )
-        return chosen
-
-    def _break_ties(self, likeliest: Architecture, choices: Mapping[str, Sequence[Choice]]) -> Architecture:
-        """The likeliest architecture, or one of its ties that has no more weights than an untouched network as wide."""
-
-        def cost(architecture: Architecture | None) -> Cost:
-            return Limits().cost(self._topology, self.data.spec, architecture, self.session.device)
-
-        bound = Limits(parameters=cost(None).parameters)
-        if bound.allow(cost(likeliest)):
-            return likeliest
-        tied = ties(choices, self.config.search.tied_share)
-        chosen = likeliest_within(tied, bound, lambda one: bound.allow(cost(one)))
+    def _choose(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
+        """What a searched supernet says, as far as the limits of the search allow."""
+        likeliest, chosen = discretise(supernet), self.likeliest_within_limits(supernet, conversion)
         if chosen != likeliest:
+            limits = self._search_limits
+            whose = ", which the untouched network has" if self.config.search.no_larger else ""
             self.session.reporter.message(
-                f"smaller candidates are about as likely as the likeliest: {cost(chosen).describe()} in place of "
-                f"{cost(likeliest).describe()}"
+                f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {limits.describe()}{whose}; "
+                f"the one that is taken in its place has {self.cost(chosen).describe()}"
             )
         return chosen
+
+    def likeliest_within_limits(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
+        """The likeliest architecture of a supernet within the limits of the search; the smallest where none is."""
+        limits, likeliest = self._search_limits, discretise(supernet)
+
+        def fits(architecture: Architecture) -> bool:
+            return limits.allow(self.cost(architecture))
+
+        if not limits or fits(likeliest):
+            return likeliest
+        return likeliest_within(choices_of(supernet, conversion), limits, fits)
+
+    @property
+    def _search_limits(self) -> Limits:
+        """Those of the outcome, and no more weights than the untouched network as wide where that is asked for."""
+        if not self.config.search.no_larger:
+            return self.limits
+        # It races, and so it is within the limits of the outcome.
+        return replace(self.limits, parameters=self.cost(None, width=self._topology.width).parameters)
 
     def plan_strategies(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
         """The strategy of each layer of a supernet."""

@@ -128,15 +128,6 @@ def choices_of(supernet: nn.Module, conversion: Conversion) -> dict[str, list[Ch
     return choices
 
 
-def ties(choices: Mapping[str, Sequence[Choice]], share: float) -> dict[str, list[Choice]]:
-    """By layer, the choices with at least this share of the likeliest one's probability."""
-    tied = {}
-    for name, layer in choices.items():
-        least = max(choice.log_probability for choice in layer) + math.log(share)
-        tied[name] = [choice for choice in layer if choice.log_probability >= least]
-    return tied
-
-
 def likeliest_within(
     choices: Mapping[str, Sequence[Choice]], limits: Limits, fits: Callable[[Architecture], bool]
 ) -> Architecture:

@@ -203,7 +203,7 @@ def resolve(
         space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
         tune=replace(config.tune, race=race),
-        search=_search(options, config.search, ties=race and _is_budgeted(options)),
+        search=_search(options, config.search, no_larger=race and config.search.no_larger and _is_budgeted(options)),
         retrain=replace(config.retrain, precision=options.precision or config.retrain.precision),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples, race),
@@ -246,7 +246,7 @@ def _is_budgeted(options: Options) -> bool:
     return options.schedule.backbone_epochs is not None
 
 
-def _search(options: Options, preset: SearchConfig, *, ties: bool) -> SearchConfig:
+def _search(options: Options, preset: SearchConfig, *, no_larger: bool) -> SearchConfig:
     separable = preset.separable if options.separable is None else options.separable
     search = replace(
         preset,
@@ -254,8 +254,7 @@ def _search(options: Options, preset: SearchConfig, *, ties: bool) -> SearchConf
         strategy=options.strategy,
         plan=options.plan,
         precision=options.precision or preset.precision,
-        # A smaller network is better for the epochs that it gets in the same time.
-        tied_share=preset.tied_share if ties else 1.0,
+        no_larger=no_larger,
     )
     if (rate := options.search_learning_rate) is None:
         return search
@@ -358,7 +357,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         backbone=backbone,
         width=width,
         batch_size=batch_size if options.batch_size is None else options.batch_size,
-        search=SearchConfig(tied_share=0.9),
+        search=SearchConfig(no_larger=True),
         recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32),

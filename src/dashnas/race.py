@@ -8,7 +8,7 @@ from torch import nn
 
 from dashnas.budget import RESERVE, random_races
 from dashnas.config import Schedule, Tuner
-from dashnas.convert import Conversion, random_architecture
+from dashnas.convert import mixtures
 from dashnas.ensemble import Ensemble
 from dashnas.evaluate import confidence_of, hoped_for, predict_part, validate
 from dashnas.job import Job
@@ -17,13 +17,9 @@ from dashnas.microbatch import shared_micro_batch
 from dashnas.probe import HeadProbe, probe_head
 from dashnas.recipe import Recipe
 from dashnas.runs import damage_named
-from dashnas.seeding import derive_seed
+from dashnas.seeding import derive_seed, generator
 from dashnas.space import Architecture
 from dashnas.tune import Trial, Tuning, load_tuned_weights, micro_batch_name
-
-MOST_DRAWS = 20
-"""Of random architectures, to find one within the limits of the outcome."""
-
 
 def entrants(job: Job, searched: Architecture | None, schedule: Schedule) -> dict[str, Architecture | None]:
     """The networks that may be trained in the end, by name; just one where there is nothing to choose."""
@@ -34,22 +30,26 @@ def entrants(job: Job, searched: Architecture | None, schedule: Schedule) -> dic
     # The untouched one first: a larger one needs evidence to take its place.
     racing: dict[str, Architecture | None] = {"backbone": None, "derived": searched}
     if random_races(schedule.tune_trials):
-        with torch.device("meta"):  # only what could be chosen is asked for
-            _, conversion = job.supernet()
-        if (drawn := _drawn(job, conversion)) is not None:
+        if (drawn := _drawn(job)) is not None:
             racing["random"] = drawn
     return racing
 
 
-def _drawn(job: Job, conversion: Conversion) -> Architecture | None:
-    """A random architecture within the limits, decided once, since it may depend on measured times."""
-    draws = (random_architecture(conversion.searchable, job.config.seed, draw) for draw in range(MOST_DRAWS))
-    if not job.limits:
-        return next(draws)
+def _drawn(job: Job) -> Architecture | None:
+    """What a supernet of random architecture parameters says; None where that is not within the limits of the outcome.
+
+    It is decided once, since it may depend on measured times.
+    """
 
     def draw() -> Any:
-        drawn = next(filter(job.is_within_limits, draws), None)
-        return None if drawn is None else drawn.to_json()
+        with torch.device("meta"):  # only what could be chosen is asked for
+            supernet, conversion = job.supernet()
+        rng = generator(job.config.seed, "random architecture")
+        for layer in mixtures(supernet).values():
+            # Gumbel noise: each candidate is the likeliest as often as the others.
+            layer.arch_parameters = nn.Parameter(-torch.empty(len(layer.candidates)).exponential_(generator=rng).log())
+        drawn = job.likeliest_within_limits(supernet, conversion)
+        return drawn.to_json() if job.is_within_limits(drawn) else None
 
     content = job.session.run.remember("random.json", draw)
     with damage_named(job.session.run.folder / "random.json"):
