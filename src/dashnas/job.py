@@ -1,6 +1,6 @@
 """One run with its data and settings: its networks, what they cost, its search and its final trainings."""
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +21,7 @@ from dashnas.metrics import Metric
 from dashnas.model import Topology
 from dashnas.ops.strategies import STRATEGIES
 from dashnas.precision import Precision
-from dashnas.presets import Options, usual_schedule
+from dashnas.presets import Options
 from dashnas.protocol_metrics import find_metric
 from dashnas.recipe import Recipe
 from dashnas.retrain import retrain
@@ -258,10 +258,10 @@ class Job:
         likeliest, chosen = discretise(supernet), self.likeliest_within_limits(supernet, conversion)
         if chosen != likeliest:
             limits = self._search_limits
-            whose = ", which the untouched network has" if self.config.search.no_larger else ""
+            whose = " (the weights of the untouched network)" if self.config.search.no_larger else ""
             self.session.reporter.message(
-                f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {limits.describe()}{whose}; "
-                f"the one that is taken in its place has {self.cost(chosen).describe()}"
+                f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {limits.describe()}"
+                f"{whose}; the one that is taken in its place has {self.cost(chosen).describe()}"
             )
         return chosen
 

@@ -21,6 +21,7 @@ from dashnas.seeding import derive_seed, generator
 from dashnas.space import Architecture
 from dashnas.tune import Trial, Tuning, load_tuned_weights, micro_batch_name
 
+
 def entrants(job: Job, searched: Architecture | None, schedule: Schedule) -> dict[str, Architecture | None]:
     """The networks that may be trained in the end, by name; just one where there is nothing to choose."""
     if searched is None:
@@ -29,9 +30,8 @@ def entrants(job: Job, searched: Architecture | None, schedule: Schedule) -> dic
         return {"derived": searched}
     # The untouched one first: a larger one needs evidence to take its place.
     racing: dict[str, Architecture | None] = {"backbone": None, "derived": searched}
-    if random_races(schedule.tune_trials):
-        if (drawn := _drawn(job)) is not None:
-            racing["random"] = drawn
+    if random_races(schedule.tune_trials) and (drawn := _drawn(job)) is not None:
+        racing["random"] = drawn
     return racing
 
 

@@ -8,7 +8,7 @@ events.jsonl         a line per epoch
 checkpoints/*.pt     the state of each phase that has begun
 architecture.json    what the search chose
 search.json          the seconds that the search took
-random.json          a random architecture within the limits of the outcome, to race
+random.json          a random architecture, to race
 tune.json            the networks and recipes that were tried
 winner.json          which of them the final training is for
 model.safetensors    the trained network, with config.json saying what it is
