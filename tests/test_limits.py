@@ -82,8 +82,23 @@ def test_within_a_time_the_search_takes_no_network_larger_than_the_untouched_one
     (told,) = (told for told in listener.told if "in its place" in told)
     assert f"the likeliest architecture has {sizes[1]:,} parameters" in told
     assert f"more than {untouched:,} parameters" in told
-    assert " (the weights of the untouched network); " in told
     assert f"has {sizes[0]:,} parameters" in told
+    assert told.endswith(", no more weights than the untouched network")
+
+
+def test_a_wider_untouched_network_in_the_race_allows_no_more():
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 9)), None, None) as one:
+        one.use_width(4, backbone_width=8)
+        chosen = one._choose(*preferring_the_largest(one, 5.0))
+        assert one.cost(chosen).parameters <= one.cost(None, width=4).parameters < one.cost(None).parameters
+
+
+def test_where_no_architecture_is_so_small_the_smallest_is_taken_and_told():
+    listener = Messages()
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(9, 11)), None, listener) as one:
+        chosen = one._choose(*preferring_the_largest(one, 5.0))
+        assert {choice.kernel_size for choice in chosen.values()} == {9}
+    assert any(told.endswith(", the smallest of the search space") for told in listener.told)
 
 
 def test_what_hardly_costs_likelihood_gives_way_first():
@@ -336,7 +351,7 @@ def test_which_random_architecture_races_does_not_depend_on_times_of_a_later_pro
     asked = options(race=True, tune_trials=4, kernel_sizes=(3, 5, 9), max_latency_seconds=1.0)
     searched = Architecture({"blocks.0.units.0.conv": Candidate(3)})
     drawn = []
-    for seconds in (0.1, 0.95):  # the second is too slow for any but the smallest
+    for seconds in (0.1, 0.95):  # the second is too slow for any
         monkeypatch.setattr("dashnas.limits.inference_cost", lambda *_, s=seconds: InferenceCost(1, 1000 * s))
         with workspace(arrays(TargetKind.CLASSES), asked, tmp_path / "run", None) as job:
             monkeypatch.setattr(Job, "widths", (4,))

@@ -46,8 +46,8 @@ class Calibration:
 def calibrate(job: Job, *, measure: bool = False) -> Calibration:
     """Weigh a step of each network, the supernet, the backbone and the largest that may be derived, and time a few.
 
-    Where the search takes no network that is larger than the untouched one, it is not the largest that is timed: a step
-    of the derived one is taken to be `USUAL_DERIVED` steps of an untouched one as wide.
+    Where the search takes no network that is larger than the untouched one if it can, it is not the largest that is
+    timed: a step of the derived one is taken to be `USUAL_DERIVED` steps of an untouched one as wide.
 
     Args:
         job: the run.

@@ -257,11 +257,13 @@ class Job:
         """What a searched supernet says, as far as the limits of the search allow."""
         likeliest, chosen = discretise(supernet), self.likeliest_within_limits(supernet, conversion)
         if chosen != likeliest:
-            limits = self._search_limits
-            whose = " (the weights of the untouched network)" if self.config.search.no_larger else ""
+            limits, cost = self._search_limits, self.cost(chosen)
+            note = ", no more weights than the untouched network" if self.config.search.no_larger else ""
+            if not limits.allow(cost):
+                note = ", the smallest of the search space"
             self.session.reporter.message(
-                f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {limits.describe()}"
-                f"{whose}; the one that is taken in its place has {self.cost(chosen).describe()}"
+                f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {limits.describe()}; "
+                f"the one that is taken in its place has {cost.describe()}{note}"
             )
         return chosen
 
@@ -281,8 +283,9 @@ class Job:
         """Those of the outcome, and no more weights than the untouched network as wide where that is asked for."""
         if not self.config.search.no_larger:
             return self.limits
-        # It races, and so it is within the limits of the outcome.
-        return replace(self.limits, parameters=self.cost(None, width=self._topology.width).parameters)
+        most = self.cost(None, width=self._topology.width).parameters
+        asked = self.limits.parameters
+        return replace(self.limits, parameters=most if asked is None else min(most, asked))
 
     def plan_strategies(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
         """The strategy of each layer of a supernet."""

@@ -46,7 +46,7 @@ def _drawn(job: Job) -> Architecture | None:
             supernet, conversion = job.supernet()
         rng = generator(job.config.seed, "random architecture")
         for layer in mixtures(supernet).values():
-            # Gumbel noise: each candidate is the likeliest as often as the others.
+            # With Gumbel noise the likeliest is drawn uniformly, and gaps are those of random log-probabilities.
             layer.arch_parameters = nn.Parameter(-torch.empty(len(layer.candidates)).exponential_(generator=rng).log())
         drawn = job.likeliest_within_limits(supernet, conversion)
         return drawn.to_json() if job.is_within_limits(drawn) else None
