@@ -23,11 +23,11 @@ import torch
 from _report import markdown, provenance, save
 from exhaustive import (
     BATCH,
-    LAYERS,
     SPACE,
-    STOCK,
     TABLE,
+    UNTOUCHED,
     all_architectures,
+    errors_of,
     in_scratch,
     in_words,
     interval,
@@ -184,28 +184,22 @@ def _choose_by_effect(supernet: nn.Module) -> None:
         layer.arch_parameters.data = -100 * torch.tensor(losses)
 
 
-def _weights(name: str) -> int:
+def _weights(architecture: Architecture) -> int:
     with torch.device("meta"):
-        return num_parameters(derive(stock(0), all_architectures()[name]))
-
-
-UNTOUCHED = in_words(Architecture(dict.fromkeys(LAYERS, STOCK)))
+        return num_parameters(derive(stock(0), architecture))
 
 
 def _no_larger(supernet: nn.Module, conversion: Conversion) -> Architecture:
     most = _weights(UNTOUCHED)
     choices = choices_of(supernet, conversion)
-    return likeliest_within(choices, Limits(parameters=most), lambda one: _weights(in_words(one)) <= most)
+    return likeliest_within(choices, Limits(parameters=most), lambda one: _weights(one) <= most)
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
     """Regret by variant and length of the search, of both choices."""
-    grouped: defaultdict[str, list[float]] = defaultdict(list)
-    for row in trained(TABLE):
-        grouped[row["architecture"]].append(row["test"])
-    errors = {name: float(np.mean(values)) for name, values in grouped.items()}
-    most = _weights(UNTOUCHED)
-    spaces = {"likeliest": errors, "no larger": {name: e for name, e in errors.items() if _weights(name) <= most}}
+    errors, most = errors_of(trained(TABLE)), _weights(UNTOUCHED)
+    small = {name for name, architecture in all_architectures().items() if _weights(architecture) <= most}
+    spaces = {"likeliest": errors, "no larger": {name: error for name, error in errors.items() if name in small}}
     lines = []
     for variant in VARIANTS:
         line = [variant]

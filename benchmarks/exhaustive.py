@@ -53,6 +53,7 @@ WIDTH = 16
 EPOCHS, SEARCH_EPOCHS, BATCH = 20, 20, 32
 SEEDS, SEARCHES, DRAWN = 3, 10, 8
 LAYERS = ("conv1", "conv2", "conv3")
+UNTOUCHED = Architecture(dict.fromkeys(LAYERS, STOCK))
 TABLE = RESULTS / "exhaustive.csv"
 
 
@@ -141,6 +142,19 @@ def in_scratch() -> Iterator[Session]:
         yield Session(run=run, reporter=Silent(), device=torch.device("cpu"))
 
 
+def by_architecture(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """The test errors of each architecture, one per seed."""
+    grouped: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        grouped[row["architecture"]].append(row["test"])
+    return grouped
+
+
+def errors_of(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """By architecture, the mean of its test errors over the seeds."""
+    return {name: float(np.mean(values)) for name, values in by_architecture(rows).items()}
+
+
 def regrets(choices: Sequence[str], errors: dict[str, float]) -> np.ndarray:
     """(error - best) / (median - best) of each choice."""
     best, median = min(errors.values()), float(np.median(list(errors.values())))
@@ -166,12 +180,9 @@ def best_of_random(rows: list[dict[str, Any]], seed: int) -> str:
 
 def summary(rows: list[dict[str, Any]], searched: Sequence[str]) -> str:
     """What the space is like, and how good each way to choose is."""
-    grouped: defaultdict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        grouped[row["architecture"]].append(row["test"])
-    errors = {name: float(np.mean(values)) for name, values in grouped.items()}
+    errors = errors_of(rows)
     ranked = sorted(errors, key=lambda name: errors[name])
-    spread = float(np.mean([np.std(values, ddof=1) for values in grouped.values() if len(values) > 1]))
+    spread = float(np.mean([np.std(values, ddof=1) for values in by_architecture(rows).values() if len(values) > 1]))
     lines = [
         ["architectures", str(len(errors))],
         ["error of the best", f"{errors[ranked[0]]:.3f} ({ranked[0]})"],
@@ -183,7 +194,7 @@ def summary(rows: list[dict[str, Any]], searched: Sequence[str]) -> str:
         "searched": list(searched),
         f"best validation error of {DRAWN} random ones": [best_of_random(rows, seed) for seed in range(len(searched))],
         "random": ranked,
-        "untouched network": [in_words(Architecture(dict.fromkeys(LAYERS, STOCK)))],
+        "untouched network": [in_words(UNTOUCHED)],
     }
     chosen = []
     for way, names in ways.items():

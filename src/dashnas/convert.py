@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -14,7 +13,6 @@ from dashnas.observe import ANY_CONVOLUTION, Call, copied, observe
 from dashnas.ops.aggconv import AggConv, AggConv1d, AggConv2d
 from dashnas.ops.causal import CausalConv1d
 from dashnas.ops.relaxation import Relaxation
-from dashnas.seeding import generator
 from dashnas.space import Architecture, Candidate, SearchSpace, per_axis
 
 SHORTCUT_NAMES = ("shortcut", "downsample", "skip", "pool", "channel_match")
@@ -205,22 +203,6 @@ def _training_cost(layer: Searchable) -> Callable[[Candidate], tuple[int, int]]:
         return taps, sum(candidate.half_reach(spatial_dims))
 
     return cost
-
-
-def random_architecture(layers: Mapping[str, Searchable], seed: int) -> Architecture:
-    """An architecture whose choices are drawn from each layer's candidates; the same seed gives the same one.
-
-    Args:
-        layers: by name.
-        seed: of the run.
-    """
-    rng = generator(seed, "random architecture")
-    return Architecture(
-        {
-            name: layer.candidates[int(torch.randint(len(layer.candidates), (), generator=rng))]
-            for name, layer in layers.items()
-        }
-    )
 
 
 def derive(

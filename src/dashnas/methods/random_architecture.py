@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from dashnas import convert
 from dashnas.backbones import build_backbone, default_backbone
 from dashnas.convert import find_searchable
 from dashnas.data.spec import DataSpec
@@ -15,7 +14,7 @@ from dashnas.methods.method import Fitted, MethodTask
 from dashnas.methods.registry import register_method
 from dashnas.phases import settled_schedule
 from dashnas.progress import Reporter
-from dashnas.seeding import isolated_rng
+from dashnas.seeding import generator, isolated_rng
 from dashnas.space import Architecture, SearchSpace
 from dashnas.workspace import open_job
 
@@ -50,4 +49,10 @@ def random_architecture(backbone: str, spec: DataSpec, seed: int, *, width: int 
         network = build_backbone(backbone, spec, width=width, for_search=True)
         sample = torch.zeros(2, spec.channels, *spec.spatial_shape)
         layers = find_searchable(network, SearchSpace.for_dims(spec.spatial_dims), sample).searchable
-    return convert.random_architecture(layers, seed)
+    rng = generator(seed, "random architecture")
+    return Architecture(
+        {
+            name: layer.candidates[int(torch.randint(len(layer.candidates), (), generator=rng))]
+            for name, layer in layers.items()
+        }
+    )
