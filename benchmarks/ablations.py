@@ -36,7 +36,8 @@ from exhaustive import (
     task,
     trained,
 )
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from dashnas.config import SearchConfig
 from dashnas.convert import Conversion, derive, discretise, mixtures
@@ -67,6 +68,8 @@ class Variant:
     """Which share the epochs, and whose log-probabilities are added."""
     held_out: bool = False
     """Whether weights learn from one half of the samples and the architecture parameters from the other."""
+    crops: bool = False
+    """Whether the candidates of a layer share one kernel."""
     by_effect: bool = False
     """Whether layers choose one after the other, each by the loss that the supernet has with that candidate alone."""
 
@@ -101,6 +104,44 @@ def falling_entropy(layers: list[AggConv], done: float) -> None:
         layer.arch_parameters.grad.add_(done * layer.arch_parameters.grad.norm() * gradient / (gradient.norm() + 1e-8))
 
 
+def priced_weights(layers: list[AggConv], done: float) -> None:
+    """A penalty of the square of how far the expected weights are above those of the untouched network."""
+    expected, gradients, target = 0.0, [], 0.0
+    for layer, untouched in zip(layers, UNTOUCHED.values(), strict=True):
+        weights = torch.tensor([float(layer.kernel_of(candidate).numel()) for candidate in layer.candidates])
+        probabilities = layer.arch_parameters.detach().softmax(dim=-1)
+        mean = (probabilities * weights).sum()
+        gradients.append(probabilities * (weights - mean))
+        expected += float(mean)
+        target += float(layer.kernel_of(untouched).numel())
+    above = max(expected / target - 1, 0.0)
+    for layer, gradient in zip(layers, gradients, strict=True):
+        assert layer.arch_parameters.grad is not None
+        layer.arch_parameters.grad.add_(layer.arch_parameters.grad.norm() * 100 * above * gradient / target)
+
+
+class Crops(nn.Module):
+    """The kernels of a mixture, each the middle of one kernel of the largest size, as wide as its own would start."""
+
+    def __init__(self, layer: AggConv) -> None:
+        super().__init__()
+        sizes = [size for (size,) in layer.geometry.kernel_sizes]
+        self.largest = layer.geometry.spans[sizes.index(max(sizes))]
+        starts = [(max(sizes) - size) // 2 for size in sizes]
+        places = [start + np.arange(size) for start, size in zip(starts, sizes, strict=True)]
+        self.places = torch.from_numpy(np.concatenate(places))
+        scales = [np.full(size, (max(sizes) / size) ** 0.5) for size in sizes]
+        self.scales = torch.from_numpy(np.concatenate(scales)).float()[:, None, None]
+
+    def forward(self, kernel: Tensor) -> Tensor:
+        """(largest size, outputs, inputs) to (taps of all candidates, outputs, inputs)."""
+        return kernel[self.places] * self.scales
+
+    def right_inverse(self, kernels: Tensor) -> Tensor:
+        """The kernel to start with."""
+        return kernels[self.largest]
+
+
 VARIANTS = {
     "as it is": Variant(),
     "no noise": Variant(SearchConfig(gumbel=False)),
@@ -112,6 +153,10 @@ VARIANTS = {
     "effect of each choice": Variant(by_effect=True),
     "three searches agree": Variant(searches=3),
     "gradients of layers as they are": Variant(SearchConfig(arch_grad_norm=None)),
+    "penalty of weights above the untouched": Variant(step=priced_weights),
+    "kernels as crops of one": Variant(crops=True),
+    "nothing larger to choose from": Variant(SearchConfig(no_larger=True)),
+    "nothing larger, no noise": Variant(SearchConfig(no_larger=True, gumbel=False)),
 }
 
 
@@ -142,6 +187,9 @@ def _searched(variant: Variant, epochs: int, *, seed: int) -> tuple[nn.Module, C
     data, loss = task()
     torch.manual_seed(seed)
     supernet, conversion = make_supernet(stock(seed), SPACE, data.train.batch(np.arange(2)).x, variant.config)
+    if variant.crops:
+        for layer in mixtures(supernet).values():
+            register_parametrization(layer, "kernels", Crops(layer))
     own, other = _halves(data.train, seed) if variant.held_out else (data.train, data.train)
     phase = search_phase(supernet, own, loss, variant.config, epochs=epochs, batch_size=BATCH, seed=seed)
     layers, shape = list(mixtures(supernet).values()), phase.shape_gradients

@@ -682,6 +682,38 @@ def test_dropping_can_be_turned_off():
     assert supernet[0].candidates == SPACE.candidates()
 
 
+@pytest.mark.parametrize("dims", [1, 2])
+def test_where_nothing_larger_is_wanted_candidates_have_no_more_taps_but_where_they_are_cheap(dims):
+    """A first layer of one channel has a thousandth of the weights."""
+    conv_of = {1: nn.Conv1d, 2: nn.Conv2d}[dims]
+    model = nn.Sequential(
+        conv_of(1, 32, 3, padding=1), conv_of(32, 32, 5, padding=2), *(conv_of(32, 32, 3, padding=1) for _ in range(4))
+    )
+    space = SearchSpace(kernel_sizes=(3, 5, 7), dilations=(1, 2))
+    layers = find_searchable(model, space, torch.randn(1, 1, *(20,) * dims), no_larger=True).searchable
+    first, second, *others = ({c.kernel_size for c in layer.candidates} for layer in layers.values())
+    assert 5 in first
+    assert second == {3, 5}
+    assert others == [{3}] * 4
+    for layer in layers.values():
+        assert {c.dilation for c in layer.candidates} == {1, 2}
+        assert sorted(map(str, layer.candidates + layer.larger)) == sorted(map(str, space.candidates()))
+        assert not layer.dropped
+
+
+def test_the_fewest_taps_stay_where_all_are_larger():
+    model, space = nn.Sequential(conv(kernel_size=3)), SearchSpace(kernel_sizes=(7, 5), dilations=(1, 2))
+    layer = find_searchable(model, space, torch.randn(1, 2, 20), no_larger=True).searchable["0"]
+    assert list(map(str, layer.candidates)) == ["k5_d1", "k5_d2"]
+
+
+def test_a_supernet_has_the_candidates_that_conversion_tells():
+    model, sample = nn.Sequential(conv(kernel_size=3)), torch.randn(1, 2, 20)
+    supernet = to_supernet(model, SPACE, sample, no_larger=True)
+    assert supernet[0].candidates == find_searchable(model, SPACE, sample, no_larger=True).searchable["0"].candidates
+    assert len(supernet[0].candidates) < len(SPACE.candidates())
+
+
 def test_choices_per_axis_do_not_fit_a_network_over_signals():
     space = SearchSpace(kernel_sizes=((3, 5),), dilations=(1,))
     with pytest.raises(ConfigError, match=r"\(3, 5\) names 2 axes, but the layer has 1"):

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from dashnas.budget import RESERVE, USUAL_DERIVED, EpochCosts, full_trials
+from dashnas.budget import RESERVE, EpochCosts, full_trials
 from dashnas.calibration import Calibration
 from dashnas.config import Schedule, TuneConfig
 from dashnas.data import TargetKind
@@ -113,7 +113,7 @@ def test_the_untouched_backbone_may_be_wider_where_it_gets_many_epochs(seconds, 
         assert searched_.blocks[0].units[0].conv.out_channels == widths[0]
         # Both have about as much time in the race.
         if widths[1]:
-            theirs = schedule.tune_epochs * USUAL_DERIVED * 0.3
+            theirs = schedule.tune_epochs * 0.3
             assert 0.8 * theirs < schedule.epochs_of("backbone") * seconds * widths[1] / 16 < 1.01 * theirs
 
 

@@ -40,10 +40,6 @@ CHEAPEST_SEARCH = 2.0
 CHEAPEST_DERIVED = 0.5
 """The same of a step of the network that comes out: its kernels may be smaller than the backbone's."""
 
-USUAL_DERIVED = 1.3
-"""Steps of an untouched network that a step of a derived one as wide takes that has no more weights, for its dilations:
-0.8 to 1.3 were measured (docs/search-quality.md)."""
-
 MANY_TRIALS = 4
 """Where there is time for so many recipes, a random architecture races beside the searched one."""
 

@@ -1,11 +1,11 @@
 """What the networks of a run need before it trains them: the memory of a step, and its time."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from dashnas.budget import USUAL_DERIVED, EpochCosts, time_steps
+from dashnas.budget import EpochCosts, time_steps
 from dashnas.convert import largest_architecture
 from dashnas.errors import NotEnoughMemoryError, is_out_of_memory
 from dashnas.job import NETWORKS, Job
@@ -27,9 +27,6 @@ HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs ne
 IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4}
 """Numbers in memory for each weight: itself, its gradient and its one or two moments."""
 
-AS_IT_IS = Architecture({})
-"""Of a network with all kernels of the untouched one, as wide as what is searched."""
-
 SOME_DROPOUT = 0.05
 """Of the networks that are weighed: the masks take memory, whatever the probability is."""
 
@@ -46,9 +43,6 @@ class Calibration:
 def calibrate(job: Job, *, measure: bool = False) -> Calibration:
     """Weigh a step of each network, the supernet, the backbone and the largest that may be derived, and time a few.
 
-    Where the search takes no network that is larger than the untouched one if it can, it is not the largest that is
-    timed: a step of the derived one is taken to be `USUAL_DERIVED` steps of an untouched one as wide.
-
     Args:
         job: the run.
         measure: whether to measure the memory also where an upper bound fits.
@@ -59,11 +53,7 @@ def calibrate(job: Job, *, measure: bool = False) -> Calibration:
     phases = _sample_phases(job)
     needs = job.needs[job.config.width, job.backbone_width] = _weigh_all(job, phases, measure)
     micro_batches = {name: need.micro_batch for name, need in needs.items()}
-    if "search" not in phases or not job.config.search.no_larger:
-        return Calibration(_epoch_costs(job, phases, micro_batches), needs)
-    phases["derived"] = _sample_training(job, "derived", AS_IT_IS)
-    costs = _epoch_costs(job, phases, micro_batches)
-    return Calibration(replace(costs, derived=USUAL_DERIVED * costs.derived), needs)
+    return Calibration(_epoch_costs(job, phases, micro_batches), needs)
 
 
 def calibrate_backbone(job: Job) -> Calibration:

@@ -72,9 +72,8 @@ class SearchConfig:
     kernel_std: float | None = None
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
     no_larger: bool = False
-    """Whether the choice has no more weights than the untouched network as wide: where the likeliest architecture has,
-    layers take smaller candidates, first where that costs least likelihood for the weights it saves. The smallest
-    architecture is taken where none is so small. Options have it in force only within a budget that has a race."""
+    """Whether layers choose among candidates that give the network no more weights than the untouched one as wide has
+    (see `find_searchable`). Options have it in force only within a budget that has a race."""
     strategy: str = "auto"
     """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
     plan: str = "measure"

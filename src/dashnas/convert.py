@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
@@ -17,6 +17,10 @@ from dashnas.space import Architecture, Candidate, SearchSpace, per_axis
 
 SHORTCUT_NAMES = ("shortcut", "downsample", "skip", "pool", "channel_match")
 """A convolution whose qualified name contains one of these is taken for a shortcut and kept."""
+
+LITTLE_LARGER = 0.01
+"""Share of a model's weights that a candidate may add to those of its layer though the outcome is to be no larger:
+kernels of few channels, such as those of a first layer, cost little and may reach far (docs/search-quality.md)."""
 
 _AGGCONVS: dict[type[nn.Module], type[AggConv]] = {nn.Conv1d: AggConv1d, nn.Conv2d: AggConv2d}
 _SEVERAL_PLACES = "so that one choice would have to serve several places"
@@ -33,6 +37,8 @@ class Searchable:
     """What the layer may become."""
     dropped: tuple[Candidate, ...]
     """Candidates of the search space that reach beyond the layer's own map."""
+    larger: tuple[Candidate, ...] = ()
+    """Candidates that are left out because the model would become larger."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ def find_searchable(
     *,
     depthwise: bool = True,
     drop_beyond_map: bool = True,
+    no_larger: bool = False,
 ) -> Conversion:
     """Tell which convolutions of a model can be searched, by running it once on a sample.
 
@@ -67,6 +74,8 @@ def find_searchable(
         drop_beyond_map: leave out candidates whose half reach along an axis is not smaller than the layer's own map,
             since their outer taps would only see padding; the smallest candidate always stays. Along an axis of
             length 1 only the middle tap sees data: of candidates that differ there alone, the smallest stays.
+        no_larger: leave out candidates with more taps than the layer's own kernel, but for those that add few weights
+            (`LITTLE_LARGER`) which other layers save in any case; the fewest taps always stay.
 
     Raises:
         ConfigError: a space `per_axis` for a layer with one axis.
@@ -92,7 +101,7 @@ def find_searchable(
     if not searchable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in kept.items()) or "it has no convolutions"
         raise ConversionError(f"no convolution of this model can be searched ({reasons})")
-    return Conversion(searchable, kept)
+    return Conversion(_no_larger(model, searchable) if no_larger else searchable, kept)
 
 
 def to_supernet(
@@ -106,6 +115,7 @@ def to_supernet(
     separable: bool = False,
     depthwise: bool = True,
     drop_beyond_map: bool = True,
+    no_larger: bool = False,
     kernel_std: float | None = None,
     strict: bool = False,
 ) -> nn.Module:
@@ -126,6 +136,7 @@ def to_supernet(
             the paper's formulas have full convolutions.
         depthwise: whether depthwise layers are searched too.
         drop_beyond_map: leave out candidates that reach beyond a layer's own map.
+        no_larger: leave out candidates that would make the model larger.
         kernel_std: standard deviation of fresh kernels; None draws them as `torch.nn.Conv1d` does.
         strict: refuse a model of which some convolution cannot be searched.
 
@@ -134,7 +145,9 @@ def to_supernet(
         ConversionError: the model fails on the sample or cannot be copied; no convolution can be searched;
             or, with `strict`, not all of them.
     """
-    conversion = find_searchable(model, space, sample, depthwise=depthwise, drop_beyond_map=drop_beyond_map)
+    conversion = find_searchable(
+        model, space, sample, depthwise=depthwise, drop_beyond_map=drop_beyond_map, no_larger=no_larger
+    )
     if strict and conversion.kept:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in conversion.kept.items())
         raise ConversionError(f"strict=True, but these convolutions cannot be searched: {reasons}")
@@ -316,6 +329,28 @@ def _fitting(candidates: tuple[Candidate, ...], map_shape: tuple[int, ...]) -> t
             fitting.setdefault(tuple((sizes[axis], dilations[axis]) for axis in long), candidate)
     kept = set(fitting.values()) or {smallest_first[0]}
     return tuple(candidate for candidate in candidates if candidate in kept)
+
+
+def _no_larger(model: nn.Module, searchable: Mapping[str, Searchable]) -> dict[str, Searchable]:
+    """The same layers, of which no choice makes the model larger than it is, as far as their candidates allow."""
+    added = {name: _added_weights(model.get_submodule(name), layer.candidates) for name, layer in searchable.items()}
+    least = {name: max((one for one in weights if one <= 0), default=min(weights)) for name, weights in added.items()}
+    little = LITTLE_LARGER * sum(parameter.numel() for parameter in model.parameters())
+    spare = min(little, -sum(least.values()) / len(least))
+    result = {}
+    for name, layer in searchable.items():
+        most = max(spare, least[name])
+        kept = tuple(c for c, weights in zip(layer.candidates, added[name], strict=True) if weights <= most)
+        result[name] = replace(layer, candidates=kept, larger=tuple(c for c in layer.candidates if c not in kept))
+    return result
+
+
+def _added_weights(conv: nn.Module, candidates: tuple[Candidate, ...]) -> list[int]:
+    """How many weights more than now a convolution has with each candidate."""
+    assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+    own = conv.weight.numel()
+    per_tap = own // math.prod(conv.kernel_size)
+    return [per_tap * math.prod(per_axis(c.kernel_size, len(conv.kernel_size))) - own for c in candidates]
 
 
 def _replaced(model: nn.Module, name: str, module: nn.Module) -> nn.Module:

@@ -254,38 +254,23 @@ class Job:
             return self.search(schedule, f"{name}-again", attempts - 1)
 
     def _choose(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
-        """What a searched supernet says, as far as the limits of the search allow."""
+        """What a searched supernet says, as far as the limits of the outcome allow."""
         likeliest, chosen = discretise(supernet), self.likeliest_within_limits(supernet, conversion)
         if chosen != likeliest:
-            limits, cost = self._search_limits, self.cost(chosen)
-            note = ", no more weights than the untouched network" if self.config.search.no_larger else ""
-            if not limits.allow(cost):
-                note = ", the smallest of the search space"
+            note = "" if self.is_within_limits(chosen) else ", the smallest of the search space"
             self.session.reporter.message(
-                f"the likeliest architecture has {self.cost(likeliest).describe()}, more than {limits.describe()}; "
-                f"the one that is taken in its place has {cost.describe()}{note}"
+                f"the likeliest architecture has {self.cost(likeliest).describe()}, "
+                f"more than {self.limits.describe()}; "
+                f"the one that is taken in its place has {self.cost(chosen).describe()}{note}"
             )
         return chosen
 
     def likeliest_within_limits(self, supernet: nn.Module, conversion: Conversion) -> Architecture:
-        """The likeliest architecture of a supernet within the limits of the search; the smallest where none is."""
-        limits, likeliest = self._search_limits, discretise(supernet)
-
-        def fits(architecture: Architecture) -> bool:
-            return limits.allow(self.cost(architecture))
-
-        if not limits or fits(likeliest):
+        """The likeliest architecture of a supernet within the limits of the outcome; the smallest where none is."""
+        likeliest = discretise(supernet)
+        if self.is_within_limits(likeliest):
             return likeliest
-        return likeliest_within(choices_of(supernet, conversion), limits, fits)
-
-    @property
-    def _search_limits(self) -> Limits:
-        """Those of the outcome, and no more weights than the untouched network as wide where that is asked for."""
-        if not self.config.search.no_larger:
-            return self.limits
-        most = self.cost(None, width=self._topology.width).parameters
-        asked = self.limits.parameters
-        return replace(self.limits, parameters=most if asked is None else min(most, asked))
+        return likeliest_within(choices_of(supernet, conversion), self.limits, self.is_within_limits)
 
     def plan_strategies(self, supernet: nn.Module, conversion: Conversion) -> dict[str, str]:
         """The strategy of each layer of a supernet."""
@@ -371,9 +356,12 @@ class Job:
     def _tell_conversion(self, conversion: Conversion) -> None:
         total = sum(len(layer.candidates) for layer in conversion.searchable.values())
         dropped = sum(len(layer.dropped) for layer in conversion.searchable.values())
+        larger = sum(len(layer.larger) for layer in conversion.searchable.values())
         text = f"searching {len(conversion.searchable)} layers with {total} candidates in all"
         if dropped:
             text += f"; {dropped} more reach beyond their layer's own map and were dropped"
+        if larger:
+            text += f"; {larger} would make the network larger than the untouched one and were left out"
         self.session.reporter.message(text)
         for name, reason in conversion.kept.items():
             self.session.reporter.message(f"{name} stays as it is: {reason}")

@@ -22,7 +22,9 @@ def make_supernet(
 ) -> tuple[nn.Module, Conversion]:
     """The supernet of a backbone under a search's settings, and what became of each convolution."""
     relaxation = GumbelSoftmax(config.temperature) if config.gumbel else Softmax()
-    conversion = find_searchable(backbone, space, sample, drop_beyond_map=config.drop_beyond_map)
+    conversion = find_searchable(
+        backbone, space, sample, drop_beyond_map=config.drop_beyond_map, no_larger=config.no_larger
+    )
     supernet = to_supernet(
         backbone,
         space,
@@ -32,6 +34,7 @@ def make_supernet(
         relaxation=relaxation,
         separable=config.separable,
         drop_beyond_map=config.drop_beyond_map,
+        no_larger=config.no_larger,
         kernel_std=config.kernel_std,
     )
     return supernet, conversion

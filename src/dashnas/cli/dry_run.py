@@ -38,7 +38,7 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
     layers = plain_table("layer", "map", "candidates", "dropped")
     for name, layer in would.conversion.searchable.items():
         shape = "x".join(map(str, layer.map_shape))
-        layers.add_row(name, shape, str(len(layer.candidates)), str(len(layer.dropped)))
+        layers.add_row(name, shape, str(len(layer.candidates)), str(len(layer.dropped) + len(layer.larger)))
     kept = [f"{name} stays as it is: {reason}" for name, reason in would.conversion.kept.items()]
     wider = "" if schedule.backbone_width is None else f", untouched {schedule.backbone_width}"
     network = f"backbone {would.settings['backbone']}, width {would.settings['width']}{wider}"
