@@ -86,8 +86,8 @@ def test_what_would_be_larger_is_told_of():
         _, conversion = one.supernet()
         one._tell_conversion(conversion)
     told = (
-        "searching 9 layers with 9 candidates in all; "
-        "9 would make the network larger than the untouched one and were left out"
+        "searching 9 layers with 10 candidates in all; "
+        "8 would make the network larger than the untouched one and were left out"
     )
     assert told in listener.told
 
