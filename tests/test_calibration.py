@@ -40,7 +40,8 @@ def test_the_derived_network_that_is_timed_is_the_largest_there_may_be(networks,
         return 1e-6 * num_parameters(phase.model)
 
     monkeypatch.setattr("dashnas.calibration.time_steps", seconds)
-    budget = {"race": True, "epochs": None, "budget_seconds": 60.0} if preset == "default" else {}
+    free = {"kernel_sizes": None, "dilations": None}
+    budget = {"race": True, "epochs": None, "budget_seconds": 60.0, **free} if preset == "default" else {}
     with job(options(preset=preset, tune_trials=None, **budget)) as one:
         one.networks = set(networks)
         one.use_width(4, backbone_width=wider)
@@ -52,7 +53,7 @@ def test_the_derived_network_that_is_timed_is_the_largest_there_may_be(networks,
     step = 1e-6 * num_parameters(derived) * batches
     assert costs.derived == pytest.approx(step)
     if preset == "default":
-        assert num_parameters(derived) < 1.1 * untouched
+        assert num_parameters(derived) <= untouched
     assert costs.search > 0
 
 

@@ -4,10 +4,13 @@ import copy
 import json
 import re
 import warnings
+from itertools import pairwise
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
@@ -21,6 +24,7 @@ from dashnas.convert import (
     to_supernet,
 )
 from dashnas.errors import ConfigError, ConversionError
+from dashnas.inference_cost import num_parameters
 from dashnas.ops import STRATEGIES, AggConv, AggConv1d, AggConv2d, GumbelSoftmax
 from dashnas.ops.causal import CausalConv1d, WeightNormCausalConv1d
 from dashnas.space import Architecture, Candidate, SearchSpace
@@ -489,6 +493,7 @@ def test_a_lazy_layer_stays_until_the_model_was_called_once():
     x = torch.randn(2, 2, 12)
     reason = "its number of channels is still open; call the model once before it is converted"
     assert find_searchable(model, SPACE, x).kept == {"1": reason}
+    assert find_searchable(model, SPACE, x, no_larger=True).kept == {"1": reason}
     assert model[1].has_uninitialized_params(), "finding out changes nothing"
     model(x)
     assert list(find_searchable(model, SPACE, x).searchable) == ["0", "1"]
@@ -682,23 +687,59 @@ def test_dropping_can_be_turned_off():
     assert supernet[0].candidates == SPACE.candidates()
 
 
-@pytest.mark.parametrize("dims", [1, 2])
-def test_where_nothing_larger_is_wanted_candidates_have_no_more_taps_but_where_they_are_cheap(dims):
-    """A first layer of one channel has a thousandth of the weights."""
+def of_kernels(dims, *kernels):
+    """Convolutions of these sizes one after the other, 32 wide, on one channel."""
     conv_of = {1: nn.Conv1d, 2: nn.Conv2d}[dims]
-    model = nn.Sequential(
-        conv_of(1, 32, 3, padding=1), conv_of(32, 32, 5, padding=2), *(conv_of(32, 32, 3, padding=1) for _ in range(4))
+    channels = (1, *(32 for _ in kernels))
+    return nn.Sequential(
+        *(conv_of(a, b, k, padding=k // 2) for (a, b), k in zip(pairwise(channels), kernels, strict=True))
     )
-    space = SearchSpace(kernel_sizes=(3, 5, 7), dilations=(1, 2))
-    layers = find_searchable(model, space, torch.randn(1, 1, *(20,) * dims), no_larger=True).searchable
-    first, second, *others = ({c.kernel_size for c in layer.candidates} for layer in layers.values())
-    assert 5 in first
-    assert second == {3, 5}
-    assert others == [{3}] * 4
-    for layer in layers.values():
+
+
+def sizes_where_nothing_larger_is_wanted(model, space):
+    dims = model[0].weight.dim() - 2
+    layers = find_searchable(model, space, torch.randn(1, 1, *(20,) * dims), no_larger=True).searchable.values()
+    for layer in layers:
         assert {c.dilation for c in layer.candidates} == {1, 2}
         assert sorted(map(str, layer.candidates + layer.larger)) == sorted(map(str, space.candidates()))
         assert not layer.dropped
+    return [{c.kernel_size for c in layer.candidates} for layer in layers]
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_where_nothing_larger_is_wanted_candidates_have_no_more_taps(dims):
+    space = SearchSpace(kernel_sizes=(3, 5, 7), dilations=(1, 2))
+    assert sizes_where_nothing_larger_is_wanted(of_kernels(dims, 3, 5, 7), space) == [{3}, {3, 5}, {3, 5, 7}]
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_what_costs_little_stays_where_other_layers_save_it(dims):
+    """The first layer, of one channel, has about a hundredth of the weights; 5 becomes 3."""
+    space = SearchSpace(kernel_sizes=(3, 7), dilations=(1, 2))
+    first, *others = sizes_where_nothing_larger_is_wanted(of_kernels(dims, 5, *[5] * 8), space)
+    assert (first, others) == ({3, 7}, [{3}] * 8)
+    first, *others = sizes_where_nothing_larger_is_wanted(of_kernels(dims, 5, *[3] * 8), space)
+    assert (first, others) == ({3}, [{3}] * 8)
+
+
+def test_many_that_cost_little_are_not_little():
+    space = SearchSpace(kernel_sizes=(3, 7), dilations=(1, 2))
+    model = nn.Sequential(*(nn.Conv1d(1, 1, 5, padding=2) for _ in range(300)))
+    assert sizes_where_nothing_larger_is_wanted(model, space) == [{3}] * 300
+
+
+@given(
+    st.lists(st.sampled_from([3, 5, 7, 9]), min_size=1, max_size=5),
+    st.sets(st.sampled_from([3, 5, 7, 11, 15]), min_size=1, max_size=4),
+    st.sampled_from([1, 2]),
+)
+@settings(max_examples=50, deadline=None)
+def test_no_choice_makes_a_model_larger_where_each_layer_has_one_that_does_not(kernels, sizes, dims):
+    model, space = of_kernels(dims, *kernels), SearchSpace(kernel_sizes=tuple(sorted(sizes)), dilations=(1,))
+    conversion = find_searchable(model, space, torch.randn(1, 1, *(20,) * dims), no_larger=True)
+    largest = derive(model, largest_architecture(conversion))
+    if min(sizes) <= min(kernels):
+        assert num_parameters(largest) <= num_parameters(model)
 
 
 def test_the_fewest_taps_stay_where_all_are_larger():

@@ -1,7 +1,6 @@
 """Limits of the outcome: the likeliest architecture that keeps them, and what a run does to keep them."""
 
 import math
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -57,7 +56,8 @@ def test_the_layer_gives_way_that_loses_least_likelihood_for_what_it_saves():
 
 def within_a_time(**more: Any) -> Options:
     """Of a run whose epochs are what fits a budget, which searches for no network larger than the untouched one."""
-    return options(**{"race": True, "epochs": None, "tune_trials": None, "budget_seconds": 60.0, **more})
+    free = {"kernel_sizes": None, "dilations": None}
+    return options(**{"race": True, "epochs": None, "tune_trials": None, "budget_seconds": 60.0, **free, **more})
 
 
 def preferring_the_largest(one: Job, by: float) -> tuple[nn.Module, Conversion]:
@@ -79,62 +79,72 @@ def test_within_a_time_whatever_the_search_chooses_is_no_larger_than_the_untouch
     assert 0.5 * untouched < size <= untouched
 
 
+@pytest.mark.parametrize("asked", [{"kernel_sizes": (3, 9)}, {"dilations": (1, 2)}, {"race": False}])
+def test_candidates_that_are_asked_for_and_those_that_do_not_race_may_make_it_larger(asked):
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(width=4, **asked), None, None) as one:
+        chosen = one._choose(*preferring_the_largest(one, 5.0))
+        assert num_parameters(one.network(chosen)) > num_parameters(one.network(None))
+
+
 def test_what_would_be_larger_is_told_of():
     listener = Messages()
-    asked = within_a_time(kernel_sizes=(3, 9), dilations=(1,))
-    with workspace(arrays(TargetKind.CLASSES), asked, None, listener) as one:
+    with workspace(arrays(TargetKind.CLASSES, 2), within_a_time(), None, listener) as one:
         _, conversion = one.supernet()
         one._tell_conversion(conversion)
-    told = (
-        "searching 9 layers with 10 candidates in all; "
-        "8 would make the network larger than the untouched one and were left out"
+    larger = sum(len(layer.larger) for layer in conversion.searchable.values())
+    assert larger >= 3 * 13  # sizes 5, 7 and 9 of 13 layers
+    assert any(
+        told.startswith("searching 13 layers")
+        and told.endswith(
+            f"; {larger} would make the network larger than the untouched one and were left out "
+            "(those of lists that are given are not)"
+        )
+        for told in listener.told
     )
-    assert told in listener.told
 
 
 def test_a_wider_untouched_network_in_the_race_allows_no_more():
-    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 9)), None, None) as one:
+    with workspace(arrays(TargetKind.CLASSES), within_a_time(), None, None) as one:
         one.use_width(4, backbone_width=8)
         chosen = one._choose(*preferring_the_largest(one, 5.0))
         assert one.cost(chosen).parameters <= one.cost(None, width=4).parameters < one.cost(None).parameters
 
 
-def test_where_no_architecture_is_so_small_the_smallest_are_searched():
-    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(9, 11)), None, None) as one:
-        chosen = one._choose(*preferring_the_largest(one, 5.0))
-        assert {choice.kernel_size for choice in chosen.values()} == {9}
-
-
-def test_what_hardly_costs_likelihood_gives_way_first():
+def test_what_hardly_costs_likelihood_gives_way_first_and_that_is_told():
     """The last layer is sure of a large kernel, so that the others make room for it."""
+    listener = Messages()
     asked = options(width=4, kernel_sizes=(3, 9), dilations=(1,), max_parameters=2300)
-    with workspace(arrays(TargetKind.CLASSES), asked, None, None) as one:
+    with workspace(arrays(TargetKind.CLASSES), asked, None, listener) as one:
         supernet, conversion = preferring_the_largest(one, 0.05)
         *undecided, last = mixtures(supernet)
         mixtures(supernet)[last].arch_parameters.data *= 100
-        chosen = one._choose(supernet, conversion)
+        chosen, likeliest = one._choose(supernet, conversion), discretise(supernet)
+        size, largest = (num_parameters(one.network(each)) for each in (chosen, likeliest))
     assert chosen[last].kernel_size == 9
     assert 3 in {chosen[name].kernel_size for name in undecided}
+    assert size <= 2300 < largest
+    assert (
+        f"the likeliest architecture has {largest:,} parameters, more than 2,300 parameters; "
+        f"the one that is taken in its place has {size:,} parameters"
+    ) in listener.told
+
+
+def test_where_no_architecture_keeps_the_limits_the_smallest_is_taken_and_told(monkeypatch):
+    listener = Messages()
+    asked = options(width=4, kernel_sizes=(3, 9), dilations=(1,), max_parameters=2300)
+    with workspace(arrays(TargetKind.CLASSES), asked, None, listener) as one:
+        monkeypatch.setattr(one, "is_within_limits", lambda *_, **__: False)
+        chosen = one._choose(*preferring_the_largest(one, 5.0))
+    assert {choice.kernel_size for choice in chosen.values()} == {3}
+    assert any(told.endswith(", the smallest of the search space") for told in listener.told)
 
 
 def test_without_a_budget_the_likeliest_is_taken_whatever_its_size_and_so_does_the_paper():
-    untimed, paper = options(race=True), within_a_time(preset="paper", race=None)
-    for asked in (untimed, paper):
-        listener = Messages()
-        with workspace(arrays(TargetKind.CLASSES), replace(asked, kernel_sizes=(3, 9)), None, listener) as one:
-            supernet, conversion = preferring_the_largest(one, 0.001)
-            chosen = one._choose(supernet, conversion)
+    untimed = options(race=True, kernel_sizes=None, dilations=None)
+    for asked in (untimed, within_a_time(preset="paper", race=None)):
+        with workspace(arrays(TargetKind.CLASSES), asked, None, None) as one:
+            chosen = one._choose(*preferring_the_largest(one, 0.001))
             assert num_parameters(one.network(chosen)) > num_parameters(one.network(None))
-        assert chosen == discretise(supernet)
-        assert not any("in its place" in told for told in listener.told)
-
-
-def test_a_network_is_made_no_smaller_that_is_no_larger_than_the_untouched_one():
-    with workspace(arrays(TargetKind.CLASSES), within_a_time(kernel_sizes=(3, 5)), None, None) as one:
-        supernet, conversion = preferring_the_largest(one, 0.05)
-        chosen = one._choose(supernet, conversion)
-        assert chosen == discretise(supernet)
-        assert num_parameters(one.network(chosen)) <= num_parameters(one.network(None))
 
 
 def test_the_smallest_is_taken_where_none_fits():
@@ -371,7 +381,8 @@ def test_the_random_architecture_of_a_race_is_no_larger_than_the_untouched_netwo
     schedule = Schedule(search_epochs=1, tune_trials=4, tune_epochs=1, retrain_epochs=1, backbone_epochs=2)
     larger = []
     for seed in range(5):
-        asked = options(race=True, epochs=None, tune_trials=None, schedule=schedule, seed=seed)
+        free = {"kernel_sizes": None, "dilations": None}
+        asked = options(race=True, epochs=None, tune_trials=None, schedule=schedule, seed=seed, **free)
         with workspace(arrays(TargetKind.CLASSES, dims), asked, None, None) as job:
             drawn = entrants(job, searched, schedule)["random"]
             larger.append(num_parameters(job.network(drawn)) > num_parameters(job.network(None)))

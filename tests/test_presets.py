@@ -142,6 +142,8 @@ def test_what_is_searched_is_no_larger_than_the_untouched_network_where_epochs_a
             {},
             {"epochs": 10},
             {"budget_seconds": 60, "race": False},
+            {"budget_seconds": 60, "kernel_sizes": (3, 9)},
+            {"budget_seconds": 60, "dilations": (1, 3)},
             {"schedule": dataclasses.replace(timed, backbone_epochs=None)},
         ],
     }

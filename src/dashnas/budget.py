@@ -51,7 +51,7 @@ class EpochCosts:
     search: float
     """0 where nothing is searched."""
     derived: float
-    """Of the network that is derived, on the training part; before it is known, of the one that is planned with."""
+    """Of the network that is derived, on the training part; before it is known, of the largest there may be."""
     backbone: float
     """Of the untouched backbone. Both with the given recipe; those that are drawn later may have dropout, which takes
     longer."""

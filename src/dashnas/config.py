@@ -73,7 +73,8 @@ class SearchConfig:
     """Standard deviation of fresh kernels; None draws them as a plain convolution does."""
     no_larger: bool = False
     """Whether layers choose among candidates that give the network no more weights than the untouched one as wide has
-    (see `find_searchable`). Options have it in force only within a budget that has a race."""
+    (see `find_searchable`). Options have it in force only within a budget that has a race, unless kernel sizes or
+    dilations are asked for."""
     strategy: str = "auto"
     """How mixtures are computed: a name in `dashnas.ops.STRATEGIES`, or "auto" for the fastest in each layer."""
     plan: str = "measure"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 
 from dashnas.errors import ConfigError, ConversionError
 from dashnas.observe import ANY_CONVOLUTION, Call, copied, observe
@@ -74,8 +75,8 @@ def find_searchable(
         drop_beyond_map: leave out candidates whose half reach along an axis is not smaller than the layer's own map,
             since their outer taps would only see padding; the smallest candidate always stays. Along an axis of
             length 1 only the middle tap sees data: of candidates that differ there alone, the smallest stays.
-        no_larger: leave out candidates with more taps than the layer's own kernel, but for those that add few weights
-            (`LITTLE_LARGER`) which other layers save in any case; the fewest taps always stay.
+        no_larger: leave out candidates with more taps than the layer's own kernel; those that add few weights
+            (`LITTLE_LARGER`) stay if the other layers save as many in any case, and the fewest taps always do.
 
     Raises:
         ConfigError: a space `per_axis` for a layer with one axis.
@@ -136,7 +137,7 @@ def to_supernet(
             the paper's formulas have full convolutions.
         depthwise: whether depthwise layers are searched too.
         drop_beyond_map: leave out candidates that reach beyond a layer's own map.
-        no_larger: leave out candidates that would make the model larger.
+        no_larger: leave out candidates that would make the model larger, as `find_searchable` does.
         kernel_std: standard deviation of fresh kernels; None draws them as `torch.nn.Conv1d` does.
         strict: refuse a model of which some convolution cannot be searched.
 
@@ -334,13 +335,14 @@ def _fitting(candidates: tuple[Candidate, ...], map_shape: tuple[int, ...]) -> t
 def _no_larger(model: nn.Module, searchable: Mapping[str, Searchable]) -> dict[str, Searchable]:
     """The same layers, of which no choice makes the model larger than it is, as far as their candidates allow."""
     added = {name: _added_weights(model.get_submodule(name), layer.candidates) for name, layer in searchable.items()}
-    least = {name: max((one for one in weights if one <= 0), default=min(weights)) for name, weights in added.items()}
-    little = LITTLE_LARGER * sum(parameter.numel() for parameter in model.parameters())
-    spare = min(little, -sum(least.values()) / len(least))
+    most: dict[str, float] = {name: max(0, min(weights)) for name, weights in added.items()}
+    little = LITTLE_LARGER * sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
+    with_little = {name: max(little, weights) for name, weights in most.items()}
+    if sum(max(w for w in weights if w <= with_little[name]) for name, weights in added.items()) <= 0:
+        most = with_little
     result = {}
     for name, layer in searchable.items():
-        most = max(spare, least[name])
-        kept = tuple(c for c, weights in zip(layer.candidates, added[name], strict=True) if weights <= most)
+        kept = tuple(c for c, weights in zip(layer.candidates, added[name], strict=True) if weights <= most[name])
         result[name] = replace(layer, candidates=kept, larger=tuple(c for c in layer.candidates if c not in kept))
     return result
 

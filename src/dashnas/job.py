@@ -361,7 +361,10 @@ class Job:
         if dropped:
             text += f"; {dropped} more reach beyond their layer's own map and were dropped"
         if larger:
-            text += f"; {larger} would make the network larger than the untouched one and were left out"
+            text += (
+                f"; {larger} would make the network larger than the untouched one and were left out "
+                "(those of lists that are given are not)"
+            )
         self.session.reporter.message(text)
         for name, reason in conversion.kept.items():
             self.session.reporter.message(f"{name} stays as it is: {reason}")

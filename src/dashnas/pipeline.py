@@ -117,7 +117,7 @@ class DryRun:
     architecture_given: bool
     """Whether the search is left out for that."""
     seconds: dict[str, float]
-    """Of each phase, by a few timed steps; of the derived network as `calibrate` takes it."""
+    """Of each phase, by a few timed steps; of the largest network that may be derived."""
     needs: dict[str, Need]
     """Memory of a training step of each network."""
 

@@ -203,7 +203,7 @@ def resolve(
         space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
         tune=replace(config.tune, race=race),
-        search=_search(options, config.search, no_larger=race and config.search.no_larger and _is_budgeted(options)),
+        search=_search(options, config.search, no_larger=race and _is_budgeted(options) and _is_space_free(options)),
         retrain=replace(config.retrain, precision=options.precision or config.retrain.precision),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples, race),
@@ -246,6 +246,11 @@ def _is_budgeted(options: Options) -> bool:
     return options.schedule.backbone_epochs is not None
 
 
+def _is_space_free(options: Options) -> bool:
+    """Whether nobody said what the candidates are."""
+    return options.kernel_sizes is None and options.dilations is None
+
+
 def _search(options: Options, preset: SearchConfig, *, no_larger: bool) -> SearchConfig:
     separable = preset.separable if options.separable is None else options.separable
     search = replace(
@@ -254,7 +259,7 @@ def _search(options: Options, preset: SearchConfig, *, no_larger: bool) -> Searc
         strategy=options.strategy,
         plan=options.plan,
         precision=options.precision or preset.precision,
-        no_larger=no_larger,
+        no_larger=preset.no_larger and no_larger,
     )
     if (rate := options.search_learning_rate) is None:
         return search

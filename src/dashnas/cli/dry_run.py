@@ -35,7 +35,7 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
     for name, need in would.needs.items():
         title = "supernet" if name == "search" else name
         memory.add_row(title, f"{need.peak_bytes / 1e6:.0f}", str(need.micro_batch))
-    layers = plain_table("layer", "map", "candidates", "dropped")
+    layers = plain_table("layer", "map", "candidates", "left out")
     for name, layer in would.conversion.searchable.items():
         shape = "x".join(map(str, layer.map_shape))
         layers.add_row(name, shape, str(len(layer.candidates)), str(len(layer.dropped) + len(layer.larger)))

@@ -21,7 +21,7 @@ from dashnas.workspace import open_job
 
 @register_method("random")
 class RandomArchitecture:
-    """Kernel sizes and dilations drawn from those that DASH searches, then tuned and trained as there."""
+    """Kernel sizes and dilations drawn from the paper's search space, then tuned and trained as there."""
 
     def misfit(self, task: MethodTask) -> str | None:
         """See `Method`."""
@@ -37,7 +37,7 @@ class RandomArchitecture:
 
 
 def random_architecture(backbone: str, spec: DataSpec, seed: int, *, width: int | None = None) -> Architecture:
-    """An architecture for the layers that a search has, each choice drawn from the candidates that it has there.
+    """An architecture for the layers that a search has, each choice drawn from all candidates that fit its map.
 
     Args:
         backbone: a name in `dashnas.backbones.BACKBONES`.
