@@ -34,8 +34,8 @@ a whole: what is trained so briefly gains more from further epochs than from oth
 TIMING_SECONDS = 3.0
 """After so much timing of one network no further step of it is timed."""
 
-CHEAPEST_SEARCH = 2.0
-"""Steps of the untouched backbone that a step of a search takes at least."""
+CHEAPEST_SEARCH = 1.75
+"""Steps of the untouched backbone that a step of a search takes at least (docs/search-quality.md)."""
 
 CHEAPEST_DERIVED = 0.5
 """The same of a step of the network that comes out: its kernels may be smaller than the backbone's."""
