@@ -55,7 +55,7 @@ def test_anything_else_is_refused_and_the_form_is_shown(text):
 
 
 def test_sizes_are_told_in_a_unit_that_suits():
-    assert [describe_bytes(size) for size in (3_240_000_000, 45_400_000)] == ["3.2 GB", "45 MB"]
+    assert [describe_bytes(size) for size in (3_240_000_000, 45_400_000, 7_800)] == ["3.2 GB", "45 MB", "8 kB"]
 
 
 def phase(hidden: int = 50):

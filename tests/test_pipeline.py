@@ -842,7 +842,7 @@ def test_what_cannot_fit_is_refused_before_training(tmp_path):
     ):
         fit(arrays(TargetKind.CLASSES), chosen, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(NotEnoughMemoryError, match="0 MB that are allowed"):
+    with pytest.raises(NotEnoughMemoryError, match="100 kB that are allowed"):
         dry_run(arrays(TargetKind.CLASSES), chosen)
 
 

@@ -149,8 +149,10 @@ def parse_bytes(text: str) -> int:
 
 
 def describe_bytes(size: int) -> str:
-    """A size in GB or MB, for a message."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    """A size in GB, MB or kB, for a message."""
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

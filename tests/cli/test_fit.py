@@ -258,7 +258,7 @@ def test_a_dry_run_tells_the_memory_and_the_samples_at_once_as_json(data):
 
 def test_memory_that_is_not_enough_is_told_before_training(data, tmp_path):
     result = dashnas("fit", data, "--out", tmp_path / "run", "--memory", "100kB", *SMALL)
-    assert_refused(result, r"supernet would take about .* even with 2 samples at once, of 0 MB that are allowed")
+    assert_refused(result, r"supernet would take about .* even with 2 samples at once, of 100 kB that are allowed")
     assert not (tmp_path / "run").exists()
 
 
