@@ -148,7 +148,7 @@ def test_weights_are_compared_with_what_is_free_and_what_is_allowed(monkeypatch)
     with job(options(memory_bytes=1000)) as one, pytest.raises(NotEnoughMemoryError, match="of 1 kB that are allowed"):
         calibrate(one)
     monkeypatch.setattr("dashnas.calibration.free_bytes", lambda device: 1000)
-    with job() as one, pytest.raises(NotEnoughMemoryError, match="of 0 MB that are free"):
+    with job() as one, pytest.raises(NotEnoughMemoryError, match="of 1 kB that are free"):
         calibrate(one)
 
 
