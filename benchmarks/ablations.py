@@ -2,7 +2,7 @@
 
 Each is run with ten seeds, for 20 epochs and for 3, as within a short budget. What is chosen is looked up in the table
 of all architectures: the likeliest architecture, and the likeliest one that has no more weights than the untouched
-network, as within a budget. The regret is (error - best) / (median - best), of all architectures or of those so small.
+network. The regret is (error - best) / (median - best), of all architectures or of those so small.
 
     python benchmarks/ablations.py --jobs 2
     python benchmarks/ablations.py --quick       # one seed of each, to see that it runs; saves nothing

@@ -96,8 +96,8 @@ def test_what_would_be_larger_is_told_of():
     assert any(
         told.startswith("searching 13 layers")
         and told.endswith(
-            f"; {larger} would make the network larger than the untouched one and were left out "
-            "(those of lists that are given are not)"
+            f"; {larger} have more taps than their layer's own kernel and were left out, so that the network is no "
+            "larger than the untouched one; --kernel-sizes keeps all that it names"
         )
         for told in listener.told
     )

@@ -137,7 +137,7 @@ def to_supernet(
             the paper's formulas have full convolutions.
         depthwise: whether depthwise layers are searched too.
         drop_beyond_map: leave out candidates that reach beyond a layer's own map.
-        no_larger: leave out candidates that would make the model larger, as `find_searchable` does.
+        no_larger: leave out candidates that would make the model larger, as far as others are left (`find_searchable`).
         kernel_std: standard deviation of fresh kernels; None draws them as `torch.nn.Conv1d` does.
         strict: refuse a model of which some convolution cannot be searched.
 

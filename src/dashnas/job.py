@@ -362,8 +362,8 @@ class Job:
             text += f"; {dropped} more reach beyond their layer's own map and were dropped"
         if larger:
             text += (
-                f"; {larger} would make the network larger than the untouched one and were left out "
-                "(those of lists that are given are not)"
+                f"; {larger} have more taps than their layer's own kernel and were left out, so that the network is no "
+                "larger than the untouched one; --kernel-sizes keeps all that it names"
             )
         self.session.reporter.message(text)
         for name, reason in conversion.kept.items():
