@@ -106,7 +106,8 @@ def test_everything_survives_a_trip_through_json():
     assert differences(content, json.loads(json.dumps(asdict(made)))) == [
         "ensemble (None there, 1 now)",
         "recipe.cutout (None there, 0.0 now)",
-        "search.no_larger (None there, False now)",
+        "search.no_larger (None there, False now; "
+        "true in a race within a budget where neither kernel sizes nor dilations are asked for)",
     ]
     assert replace(made, recipe=Recipe(cutout=0.2)).to_json()["recipe"]["cutout"] == 0.2
     assert content["tune"]["tuner"] == "halving"
@@ -148,3 +149,11 @@ def test_differences_name_each_setting_by_its_path_with_both_values():
         "space (None there, {'dilations': [1]} now)",
     ]
     assert differences(old, old) == []
+
+
+def test_a_difference_in_what_is_no_option_tells_what_it_follows_from():
+    unasked, asked = {"search": {"no_larger": True}}, {"search": {}}
+    assert differences(unasked, asked) == [
+        "search.no_larger (True there, None now; "
+        "true in a race within a budget where neither kernel sizes nor dilations are asked for)"
+    ]

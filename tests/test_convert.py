@@ -18,7 +18,9 @@ from dashnas.convert import (
     derive,
     discretise,
     find_searchable,
+    has_choice,
     largest_architecture,
+    leaves_as_it_is,
     mixtures,
     smallest_architecture,
     to_supernet,
@@ -762,6 +764,27 @@ def test_choices_per_axis_do_not_fit_a_network_over_signals():
 
 
 # discretise.
+
+
+@pytest.mark.parametrize(("kernel_sizes", "dilations", "there"), [((3,), (1,), False), ((3,), (1, 2), True)])
+def test_there_is_a_choice_where_a_layer_has_two_candidates(kernel_sizes, dilations, there):
+    space = SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations)
+    assert has_choice(find_searchable(PlainCNN(), space, torch.zeros(2, 3, 8, 8))) is there
+
+
+@pytest.mark.parametrize(
+    ("choices", "as_it_is"),
+    [
+        ({"conv1": Candidate(3, 1), "conv2": Candidate(5, 1)}, True),
+        ({"conv1": Candidate((3, 3), (1, 1))}, True),
+        ({}, True),
+        ({"conv1": Candidate(3, 1), "conv2": Candidate(3, 1)}, False),
+        ({"conv1": Candidate(3, 2), "conv2": Candidate(5, 1)}, False),
+        ({"conv1": Candidate((1, 3), 1)}, False),
+    ],
+)
+def test_own_kernels_leave_a_network_as_it_is(choices, as_it_is):
+    assert leaves_as_it_is(PlainCNN(), Architecture(choices)) is as_it_is
 
 
 def test_discretise_takes_the_largest_architecture_parameter_of_each_layer():

@@ -351,6 +351,26 @@ def test_a_network_that_could_win_is_searched_after_the_untouched_one_has_raced(
     assert list(phases) == ["tune-0", "search", "tune-1", "retrain", "backbone"]
 
 
+@pytest.mark.parametrize("race", [True, False])
+@pytest.mark.parametrize("budget", [True, False])
+@pytest.mark.parametrize("dims", [1, 2])
+def test_a_single_candidate_is_taken_without_a_search(dims, budget, race, minute, monkeypatch, tmp_path):
+    """Of images, 3x3 is the untouched backbone's own kernel, which does not race against itself."""
+    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
+    listener, only = Messages(), {"kernel_sizes": (3,), "dilations": (1,)}
+    asked = options(**(RACE | {"race": race} | (minute if budget else {}) | only))
+    summary = fit(arrays(TargetKind.CLASSES, dims), asked, out=tmp_path / "run", reporter=listener).summary
+    assert "each layer has one candidate, which it takes without a search" in listener.told
+    assert "search" not in {event["phase"] for event in read_events(tmp_path / "run")}
+    assert summary["seconds"]["search"] == 0
+    raced = {trial["network"] for trial in json.loads((tmp_path / "run" / "tune.json").read_text())}
+    is_same = race and dims == 2
+    assert raced == ({"backbone"} if is_same else {"backbone", "derived"} if race else {"derived"})
+    assert summary["no_search"] == ("same" if is_same else None)
+    (tmp_path / "run" / "result.json").unlink()
+    assert fit(arrays(TargetKind.CLASSES, dims), asked, out=tmp_path / "run").summary["scores"] == summary["scores"]
+
+
 @pytest.mark.parametrize("forgotten", ["winner.json", "schedule.json", "search.json"])
 def test_a_run_without_a_search_is_resumed_as_such(forgotten, unbeatable, monkeypatch, tmp_path):
     undisturbed = fit(arrays(TargetKind.CLASSES), options(**RACE)).summary

@@ -291,6 +291,10 @@ class FitConfig:
         return content
 
 
+FOLLOWS = {"search.no_larger": "; true in a race within a budget where neither kernel sizes nor dilations are asked for"}
+"""What settings follow from that are no options, by their dotted names."""
+
+
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
     """The dotted names of the settings in which two configurations differ, with both values."""
     lines: list[str] = []
@@ -299,5 +303,6 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
         if isinstance(before, dict) and isinstance(now, dict):
             lines += differences(before, now, f"{prefix}{name}.")
         elif before != now:
-            lines.append(f"{prefix}{name} ({before!r} there, {now!r} now)")
+            note = FOLLOWS.get(f"{prefix}{name}", "")
+            lines.append(f"{prefix}{name} ({before!r} there, {now!r} now{note})")
     return lines

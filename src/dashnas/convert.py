@@ -194,6 +194,24 @@ def discretise(supernet: nn.Module) -> Architecture:
     return Architecture({name: layer.choice() for name, layer in layers.items()})
 
 
+def has_choice(conversion: Conversion) -> bool:
+    """Whether any layer has more than one candidate."""
+    return any(len(layer.candidates) > 1 for layer in conversion.searchable.values())
+
+
+def leaves_as_it_is(model: nn.Module, architecture: Architecture) -> bool:
+    """Whether an architecture chooses the kernel and the dilation that each of its layers has in a model already."""
+
+    def is_own(name: str, choice: Candidate) -> bool:
+        conv = model.get_submodule(name)
+        assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+        dims = len(conv.kernel_size)
+        chosen = per_axis(choice.kernel_size, dims), per_axis(choice.dilation, dims)
+        return chosen == (tuple(conv.kernel_size), tuple(conv.dilation))
+
+    return all(is_own(name, choice) for name, choice in architecture.items())
+
+
 def largest_architecture(conversion: Conversion) -> Architecture:
     """The architecture that costs most to train."""
     return Architecture(

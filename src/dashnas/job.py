@@ -10,7 +10,7 @@ from torch import nn
 
 from dashnas.backbones import keep_positions
 from dashnas.config import FitConfig, Schedule
-from dashnas.convert import Conversion, discretise, mixtures, smallest_architecture
+from dashnas.convert import Conversion, discretise, has_choice, leaves_as_it_is, mixtures, smallest_architecture
 from dashnas.data.prepare import PreparedData
 from dashnas.errors import ConfigError
 from dashnas.evaluate import refuse_undefined
@@ -122,6 +122,10 @@ class Job:
             return replace(self._topology, width=self.backbone_width)
         return self._topology
 
+    def is_untouched(self, architecture: Architecture) -> bool:
+        """Whether a network of this architecture is the untouched backbone itself."""
+        return self.topology(architecture) == self.topology(None) and leaves_as_it_is(self.network(None), architecture)
+
     def supernet(self) -> tuple[nn.Module, Conversion]:
         """A fresh supernet, always with the same weights, and what became of each convolution."""
         topology = replace(self._topology, width=self.config.search_width or self.config.width)
@@ -231,6 +235,9 @@ class Job:
         supernet, conversion = self.supernet()
         if attempts == ATTEMPTS:
             self._tell_conversion(conversion)
+        if not has_choice(conversion):
+            self.session.reporter.message("each layer has one candidate, which it takes without a search")
+            return discretise(supernet), 0.0
         plan = self.session.run.remember("plan.json", lambda: self.plan_strategies(supernet, conversion))
         self.use_strategies(supernet, plan)
         config = self.config.search

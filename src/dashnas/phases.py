@@ -23,6 +23,9 @@ from dashnas.tune import Trial, trial_from_json, trial_to_json
 UNBEATABLE = "unbeatable"
 """Of the untouched backbone, in `search.json` and as the reason why there was no search."""
 
+SAME = "same"
+"""Where what was searched is the untouched backbone itself, so that it does not race."""
+
 
 class Searched(NamedTuple):
     """What the search of a run came to."""
@@ -33,8 +36,8 @@ class Searched(NamedTuple):
     schedule: Schedule
     """Of the phases that follow."""
     no_search: str | None = None
-    """Why there is no architecture: `budget` (too short), `schedule` (given without a search) or `unbeatable` (no
-    network could be hoped to be better with enough confidence); None where there is one."""
+    """Why no searched network races: `budget` (too short), `schedule` (given without a search), `unbeatable` (no network
+    could be hoped to be better with enough confidence) or `same` (it is the untouched backbone itself); else None."""
 
 
 class Tuned(NamedTuple):
@@ -157,7 +160,9 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
     except ConfigError as error:
         raise RunError(f"{error}; delete it and give the same command again, which searches anew") from error
     with damage_named(run.folder / "search.json"):
-        return Searched(chosen, float(run.read("search.json", default={"seconds": 0.0})["seconds"]), schedule)
+        seconds = float(run.read("search.json", default={"seconds": 0.0})["seconds"])
+    is_same = job.config.tune.race and job.is_untouched(chosen)
+    return Searched(chosen, seconds, schedule, SAME if is_same else None)
 
 
 def _race_untouched(job: Job, schedule: Schedule) -> Schedule:

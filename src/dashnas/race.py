@@ -29,7 +29,9 @@ def entrants(job: Job, searched: Architecture | None, schedule: Schedule) -> dic
     if not job.config.tune.race:
         return {"derived": searched}
     # The untouched one first: a larger one needs evidence to take its place.
-    racing: dict[str, Architecture | None] = {"backbone": None, "derived": searched}
+    racing: dict[str, Architecture | None] = {"backbone": None}
+    if not job.is_untouched(searched):
+        racing["derived"] = searched
     if random_races(schedule.tune_trials) and (drawn := _drawn(job)) is not None:
         racing["random"] = drawn
     return racing

@@ -24,6 +24,7 @@ NO_SEARCH = {
     "schedule": "the schedule that was given has no search",
     "unbeatable": "it errs too little on the validation part, or that has too few samples,\n"
     "for another network to be hoped to be better with enough confidence",
+    "same": "they are what the search chose, or all that there was to choose from",
 }
 """Why nothing was searched, by what `result.json` says."""
 
