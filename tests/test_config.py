@@ -107,7 +107,7 @@ def test_everything_survives_a_trip_through_json():
         "ensemble (None there, 1 now)",
         "recipe.cutout (None there, 0.0 now)",
         "search.no_larger (None there, False now; "
-        "true in a race within a budget where neither kernel sizes nor dilations are asked for)",
+        "true in a race within a budget where no kernel sizes and no dilations are asked for)",
     ]
     assert replace(made, recipe=Recipe(cutout=0.2)).to_json()["recipe"]["cutout"] == 0.2
     assert content["tune"]["tuner"] == "halving"
@@ -155,5 +155,5 @@ def test_a_difference_in_what_is_no_option_tells_what_it_follows_from():
     unasked, asked = {"search": {"no_larger": True}}, {"search": {}}
     assert differences(unasked, asked) == [
         "search.no_larger (True there, None now; "
-        "true in a race within a budget where neither kernel sizes nor dilations are asked for)"
+        "true in a race within a budget where no kernel sizes and no dilations are asked for)"
     ]

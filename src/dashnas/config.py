@@ -291,7 +291,7 @@ class FitConfig:
         return content
 
 
-FOLLOWS = {"search.no_larger": "; true in a race within a budget where neither kernel sizes nor dilations are asked for"}
+FOLLOWS = {"search.no_larger": "; true in a race within a budget where no kernel sizes and no dilations are asked for"}
 """What settings follow from that are no options, by their dotted names."""
 
 

@@ -36,8 +36,8 @@ class Searched(NamedTuple):
     schedule: Schedule
     """Of the phases that follow."""
     no_search: str | None = None
-    """Why no searched network races: `budget` (too short), `schedule` (given without a search), `unbeatable` (no network
-    could be hoped to be better with enough confidence) or `same` (it is the untouched backbone itself); else None."""
+    """Why no searched network races: `budget` (too short), `schedule` (given without a search), `unbeatable` (no
+    network could be hoped to be better with enough confidence) or `same` (it is the untouched backbone itself)."""
 
 
 class Tuned(NamedTuple):
