@@ -351,24 +351,59 @@ def test_a_network_that_could_win_is_searched_after_the_untouched_one_has_raced(
     assert list(phases) == ["tune-0", "search", "tune-1", "retrain", "backbone"]
 
 
+ONLY = {"kernel_sizes": (3,), "dilations": (1,)}
+
+
+def raced(run):
+    """The networks whose trainings were scored on the validation part."""
+    return {trial["network"] for trial in json.loads((run / "tune.json").read_text())}
+
+
+@pytest.mark.parametrize("trials", [1, 4], ids=["1 recipe", "4 recipes"])
 @pytest.mark.parametrize("race", [True, False])
-@pytest.mark.parametrize("budget", [True, False])
-@pytest.mark.parametrize("dims", [1, 2])
-def test_a_single_candidate_is_taken_without_a_search(dims, budget, race, minute, monkeypatch, tmp_path):
-    """Of images, 3x3 is the untouched backbone's own kernel, which does not race against itself."""
+def test_a_single_candidate_is_taken_without_a_search(race, trials, monkeypatch, tmp_path):
+    """The random architecture, which has a place beside four recipes, would be the same again."""
     monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
-    listener, only = Messages(), {"kernel_sizes": (3,), "dilations": (1,)}
-    asked = options(**(RACE | {"race": race} | (minute if budget else {}) | only))
-    summary = fit(arrays(TargetKind.CLASSES, dims), asked, out=tmp_path / "run", reporter=listener).summary
+    listener, asked = Messages(), options(race=race, tune_trials=trials, **ONLY)
+    summary = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run", reporter=listener).summary
     assert "each layer has one candidate, which it takes without a search" in listener.told
     assert "search" not in {event["phase"] for event in read_events(tmp_path / "run")}
     assert summary["seconds"]["search"] == 0
-    raced = {trial["network"] for trial in json.loads((tmp_path / "run" / "tune.json").read_text())}
-    is_same = race and dims == 2
-    assert raced == ({"backbone"} if is_same else {"backbone", "derived"} if race else {"derived"})
-    assert summary["no_search"] == ("same" if is_same else None)
+    assert summary["no_search"] is None
+    assert raced(tmp_path / "run") == ({"backbone", "derived"} if race else {"derived"})
+
+
+@pytest.mark.parametrize("trials", [1, 4], ids=["1 recipe", "4 recipes"])
+@pytest.mark.parametrize("budget", [True, False])
+def test_where_there_is_nothing_but_the_untouched_backbone_it_does_not_race(trials, budget, minute, tmp_path):
+    """Kernels of 3x3 are those of the Wide ResNet, and all that fits where maps are no larger than 3x3."""
+    asked = options(race=True, **(minute if budget else {"tune_trials": trials}), **ONLY)
+    summary = fit(arrays(TargetKind.CLASSES, dims=2), asked, out=tmp_path / "run").summary
+    assert {event["phase"] for event in read_events(tmp_path / "run")} >= {"tune-0", "backbone"}
+    assert raced(tmp_path / "run") == {"backbone"}
+    assert (summary["network"], summary["race"], summary["no_search"]) == ("backbone", None, "same")
+    assert summary["schedule"]["search_epochs"] == 0
     (tmp_path / "run" / "result.json").unlink()
-    assert fit(arrays(TargetKind.CLASSES, dims), asked, out=tmp_path / "run").summary["scores"] == summary["scores"]
+    again = fit(arrays(TargetKind.CLASSES, dims=2), asked, out=tmp_path / "run").summary
+    assert {**again, "seconds": None, "inference": None, "backbone_inference": None} == {
+        **summary, "seconds": None, "inference": None, "backbone_inference": None,
+    }  # fmt: skip
+
+
+def test_a_search_that_ends_at_the_untouched_backbone_does_not_race_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
+    own = {"stem": 3, "stages.0.0.conv1": 3}
+    monkeypatch.setattr(Job, "_choose", lambda *_: Architecture({name: Candidate(k, 1) for name, k in own.items()}))
+    summary = fit(arrays(TargetKind.CLASSES, dims=2), options(**RACE), out=tmp_path / "run").summary
+    assert "search" in {event["phase"] for event in read_events(tmp_path / "run")}
+    assert raced(tmp_path / "run") == {"backbone"}
+    assert (summary["network"], summary["no_search"]) == ("backbone", "same")
+
+
+def test_where_there_is_nothing_but_the_untouched_backbone_a_dry_run_times_no_other():
+    dry = dry_run(arrays(TargetKind.CLASSES, dims=2), options(race=True, **ONLY))
+    assert dry.schedule.search_epochs == dry.seconds["search"] == 0
+    assert set(dry.needs) == {"backbone"}
 
 
 @pytest.mark.parametrize("forgotten", ["winner.json", "schedule.json", "search.json"])

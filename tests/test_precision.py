@@ -186,6 +186,25 @@ def test_numbers_and_what_is_asked_for_otherwise_are_not_trained_for_in_bfloat16
     assert config.search.precision == asked.get("precision", "float32")
 
 
+@pytest.mark.parametrize(("shape", "training"), [((2, 9), "float32"), ((9, 2), "float32"), ((3, 3), "bfloat16")])
+def test_maps_on_which_a_stride_would_meet_a_single_position_are_not_trained_on_in_bfloat16(
+    shape, training, monkeypatch
+):
+    monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: True)
+    spec = DataSpec(channels=1, spatial_shape=shape, target_kind=TargetKind.CLASSES, outputs=2)
+    assert resolve(Options(), spec, 100).retrain.precision == training
+    asked = Options(precision=Precision.BFLOAT16)
+    if training == "bfloat16":
+        assert resolve(asked, spec, 100).retrain.precision == training
+        return
+    told = (
+        rf"on a CPU, bfloat16 needs at least 3 positions along each axis, and these data have {shape[0]} x {shape[1]}"
+    )
+    with pytest.raises(ConfigError, match=told):
+        resolve(asked, spec, 100)
+    assert resolve(replace(asked, device="cuda"), spec, 100).retrain.precision == "bfloat16"
+
+
 def test_the_stock_network_is_trained_in_float32(monkeypatch):
     monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: True)
     x = np.random.default_rng(0).normal(size=(40, 1, 20)).astype(np.float32)

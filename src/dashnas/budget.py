@@ -110,13 +110,16 @@ def plan(
 
     Args:
         budget_seconds: for everything that is still to come.
-        costs: of an epoch of each phase; no search where it costs nothing.
+        costs: of an epoch of each phase; no search where it costs nothing, and the untouched backbone alone where
+            nothing is derived.
         trials: recipes to try where the budget allows.
         enough_epochs: of the final training, below which trials are given up.
         tune: how recipes are found; a grid is never cut short.
         untouched_raced: whether the untouched backbone has had its part of the race already.
     """
     usable = budget_seconds * (1 - RESERVE)
+    if not costs.derived:
+        return _alone(max(untouched_alone(usable, costs), 1))
     searches_before_race = tune.race and costs.search > 0
     most = int(SEARCH_SHARE * usable / costs.search) if searches_before_race else MAX_EPOCHS
     final = costs.retrain_share * (costs.members * costs.derived + costs.beside)

@@ -126,6 +126,15 @@ class Job:
         """Whether a network of this architecture is the untouched backbone itself."""
         return self.topology(architecture) == self.topology(None) and leaves_as_it_is(self.network(None), architecture)
 
+    @cached_property
+    def has_only_the_untouched(self) -> bool:
+        """Whether a race would be of the untouched backbone alone, since each layer has nothing but its own kernel."""
+        if not self.config.tune.race or self.given_architecture is not None:
+            return False
+        with torch.device("meta"):
+            _, conversion = self.supernet()
+        return not has_choice(conversion) and self.is_untouched(smallest_architecture(conversion))
+
     def supernet(self) -> tuple[nn.Module, Conversion]:
         """A fresh supernet, always with the same weights, and what became of each convolution."""
         topology = replace(self._topology, width=self.config.search_width or self.config.width)
@@ -233,11 +242,11 @@ class Job:
         if self.given_architecture is not None:
             return self.given_architecture, 0.0
         supernet, conversion = self.supernet()
-        if attempts == ATTEMPTS:
-            self._tell_conversion(conversion)
         if not has_choice(conversion):
             self.session.reporter.message("each layer has one candidate, which it takes without a search")
-            return discretise(supernet), 0.0
+            return smallest_architecture(conversion), 0.0
+        if attempts == ATTEMPTS:
+            self._tell_conversion(conversion)
         plan = self.session.run.remember("plan.json", lambda: self.plan_strategies(supernet, conversion))
         self.use_strategies(supernet, plan)
         config = self.config.search

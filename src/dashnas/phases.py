@@ -103,9 +103,13 @@ class Tuned(NamedTuple):
 
 def decide_schedule(job: Job) -> Schedule:
     """The schedule that was given, or else the one that fits the budget after a few timed steps; and the width."""
+    if job.has_only_the_untouched:
+        job.leave_out_search()
     if job.config.schedule is not None:
-        width = job.widths[-1]
-        return job.config.schedule if width == job.config.width else replace(job.config.schedule, width=width)
+        width, schedule = job.widths[-1], job.config.schedule
+        if job.has_only_the_untouched:
+            schedule = replace(schedule, search_epochs=0, backbone_epochs=schedule.epochs_of("backbone"))
+        return schedule if width == job.config.width else replace(schedule, width=width)
     assert job.config.budget_seconds is not None
     return schedule_within(job, job.config.budget_seconds)
 
@@ -194,6 +198,8 @@ def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
 
 def _why_no_search(job: Job) -> str:
     run = job.session.run
+    if job.has_only_the_untouched:
+        return SAME
     with damage_named(run.folder / "search.json"):
         if run.read("search.json", default={}).get(UNBEATABLE):
             return UNBEATABLE

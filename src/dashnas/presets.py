@@ -40,6 +40,11 @@ LARGE_MAP = 64 * 64
 (results/darcy_gpu.md)."""
 
 
+SHORTEST_IN_BFLOAT16 = 3
+"""Positions along each axis of data that are trained on in bfloat16 on a CPU: with fewer, a stride of 2 meets a map of
+one position, and PyTorch 2.13 takes the gradient of such a kernel from memory that nothing was written to."""
+
+
 _FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
 """Presets that need a folder of images, and cut and mirror them in training."""
 
@@ -171,6 +176,15 @@ def resolve(
         options = _by_hand(options, paper, spec)
     else:
         paper = None
+    if (
+        options.precision == Precision.BFLOAT16
+        and torch.device(options.device).type == "cpu"
+        and not _trains_in_bfloat16(spec)
+    ):
+        raise ConfigError(
+            f"on a CPU, bfloat16 needs at least {SHORTEST_IN_BFLOAT16} positions along each axis, and these data have "
+            f"{' x '.join(map(str, spec.spatial_shape))}; take the precision float32"
+        )
     config = PRESETS[options.preset](options, spec, samples, development or samples)
     if paper is not None:
         config = replace(
@@ -357,7 +371,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     if optimiser is Optimiser.ADAMW and (device.type == "cpu" or is_large):
         batch_size = SMALL_BATCH
     # Numbers may be wanted with more digits than it has.
-    narrow = computes_bfloat16(device) and not spec.target_kind.is_regression
+    narrow = computes_bfloat16(device) and not spec.target_kind.is_regression and _trains_in_bfloat16(spec)
     return FitConfig(
         backbone=backbone,
         width=width,
@@ -367,6 +381,11 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32),
     )
+
+
+def _trains_in_bfloat16(spec: DataSpec) -> bool:
+    """Whether the maps are large enough for bfloat16 on a CPU; see `SHORTEST_IN_BFLOAT16`."""
+    return min(spec.spatial_shape) >= SHORTEST_IN_BFLOAT16
 
 
 def _quick(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:

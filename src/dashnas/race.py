@@ -32,8 +32,10 @@ def entrants(job: Job, searched: Architecture | None, schedule: Schedule) -> dic
     racing: dict[str, Architecture | None] = {"backbone": None}
     if not job.is_untouched(searched):
         racing["derived"] = searched
-    if random_races(schedule.tune_trials) and (drawn := _drawn(job)) is not None:
-        racing["random"] = drawn
+    if random_races(schedule.tune_trials):
+        drawn = _drawn(job)
+        if drawn is not None and drawn != searched and not job.is_untouched(drawn):
+            racing["random"] = drawn
     return racing
 
 
