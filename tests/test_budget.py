@@ -101,6 +101,12 @@ def test_a_plan_fits_the_budget_or_is_the_shortest_there_is(budget, costs, trial
     assert shortest or cost(schedule, costs, tune) <= budget * (1 - RESERVE) * (1 + 1e-9)
 
 
+def test_where_nothing_is_derived_the_untouched_backbone_has_all_of_the_time_and_a_quarter_is_a_trial():
+    costs = EpochCosts(search=0.0, derived=0.0, backbone=1.0, retrain_share=1.0)
+    schedule = plan(100 / (1 - RESERVE), costs, trials=8, enough_epochs=10, tune=RACE)
+    assert schedule == Schedule(search_epochs=0, tune_trials=1, tune_epochs=25, retrain_epochs=75, backbone_epochs=25)
+
+
 @given(st.floats(1, 1e6), COSTS, st.integers(1, 8), st.integers(1, 60))
 def test_after_the_untouched_backbone_has_raced_its_time_is_for_the_others(budget, costs, trials, enough):
     costs = replace(costs, search=0.0)

@@ -19,8 +19,8 @@ from dashnas.convert import (
     discretise,
     find_searchable,
     has_choice,
+    keeps_own_kernels,
     largest_architecture,
-    leaves_as_it_is,
     mixtures,
     smallest_architecture,
     to_supernet,
@@ -781,10 +781,12 @@ def test_there_is_a_choice_where_a_layer_has_two_candidates(kernel_sizes, dilati
         ({"conv1": Candidate(3, 1), "conv2": Candidate(3, 1)}, False),
         ({"conv1": Candidate(3, 2), "conv2": Candidate(5, 1)}, False),
         ({"conv1": Candidate((1, 3), 1)}, False),
+        ({"unknown": Candidate(3, 1)}, False),
+        ({"norm": Candidate(3, 1)}, False),
     ],
 )
-def test_own_kernels_leave_a_network_as_it_is(choices, as_it_is):
-    assert leaves_as_it_is(PlainCNN(), Architecture(choices)) is as_it_is
+def test_whether_an_architecture_keeps_the_kernels_that_are_there(choices, as_it_is):
+    assert keeps_own_kernels(PlainCNN(), Architecture(choices)) is as_it_is
 
 
 def test_discretise_takes_the_largest_architecture_parameter_of_each_layer():

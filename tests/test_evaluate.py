@@ -102,8 +102,8 @@ def test_right_answers_are_right_of_what_is_pooled():
 
 
 @pytest.mark.parametrize("name", ["error", "macro_f1", "1-macro_f1"])
-@pytest.mark.parametrize(("mistakes", "left"), [(0, 0), (1, 1), (4, 2), (5, 3), (12, 6)])
-def test_of_classes_half_of_the_mistakes_may_be_hoped_to_be_avoided(mistakes, left, name):
+@pytest.mark.parametrize(("mistakes", "left"), [(0, 0), (2, 2), (3, 2), (5, 4), (6, 4), (12, 8)])
+def test_of_classes_a_third_of_the_mistakes_may_be_hoped_to_be_avoided(mistakes, left, name):
     part = prepared().validation
     answers = 30 * right_answers(part)
     answers[len(answers) - mistakes :] *= -1
@@ -115,10 +115,10 @@ def test_of_classes_half_of_the_mistakes_may_be_hoped_to_be_avoided(mistakes, le
 def test_answers_that_are_not_finite_are_mistakes():
     part = prepared().validation
     answers = right_answers(part)
-    answers[:4, 0] = np.nan
+    answers[:6, 0] = np.nan
     hoped = hoped_for(METRICS["error"], answers, part)
-    assert value_of(METRICS["error"], answers, part) == pytest.approx(4 / len(part))
-    assert value_of(METRICS["error"], hoped, part) == pytest.approx(2 / len(part))
+    assert value_of(METRICS["error"], answers, part) == pytest.approx(6 / len(part))
+    assert value_of(METRICS["error"], hoped, part) == pytest.approx(4 / len(part))
 
 
 @pytest.mark.parametrize("kind", TargetKind)

@@ -373,36 +373,54 @@ def test_a_single_candidate_is_taken_without_a_search(race, trials, monkeypatch,
     assert raced(tmp_path / "run") == ({"backbone", "derived"} if race else {"derived"})
 
 
-@pytest.mark.parametrize("trials", [1, 4], ids=["1 recipe", "4 recipes"])
 @pytest.mark.parametrize("budget", [True, False])
-def test_where_there_is_nothing_but_the_untouched_backbone_it_does_not_race(trials, budget, minute, tmp_path):
-    """Kernels of 3x3 are those of the Wide ResNet, and all that fits where maps are no larger than 3x3."""
-    asked = options(race=True, **(minute if budget else {"tune_trials": trials}), **ONLY)
-    summary = fit(arrays(TargetKind.CLASSES, dims=2), asked, out=tmp_path / "run").summary
-    assert {event["phase"] for event in read_events(tmp_path / "run")} >= {"tune-0", "backbone"}
+def test_where_there_is_nothing_but_own_kernels_the_untouched_backbone_is_trained_alone(budget, minute, tmp_path):
+    """Kernels of 3x3 are those of the Wide ResNet."""
+    listener, asked = Messages(), options(race=True, **(minute if budget else {"tune_trials": 4}), **ONLY)
+    summary = fit(arrays(TargetKind.CLASSES, dims=2), asked, out=tmp_path / "run", reporter=listener).summary
+    assert "each layer has nothing but its own kernel to choose from; nothing is searched" in listener.told
+    assert {event["phase"] for event in read_events(tmp_path / "run")} == {"tune-0", "backbone"}
     assert raced(tmp_path / "run") == {"backbone"}
-    assert (summary["network"], summary["race"], summary["no_search"]) == ("backbone", None, "same")
-    assert summary["schedule"]["search_epochs"] == 0
-    (tmp_path / "run" / "result.json").unlink()
+    assert (summary["network"], summary["race"], summary["no_search"]) == ("backbone", None, "no-choice")
+    schedule = summary["schedule"]
+    assert (schedule["search_epochs"], schedule["tune_trials"]) == (0, 1)
+    for forgotten in ("result.json", "schedule.json") if not budget else ("result.json",):
+        (tmp_path / "run" / forgotten).unlink()
     again = fit(arrays(TargetKind.CLASSES, dims=2), asked, out=tmp_path / "run").summary
-    assert {**again, "seconds": None, "inference": None, "backbone_inference": None} == {
-        **summary, "seconds": None, "inference": None, "backbone_inference": None,
-    }  # fmt: skip
+    assert (again["scores"], again["no_search"]) == (summary["scores"], "no-choice")
+    repeated = options(race=True, epochs=None, tune_trials=None, schedule=Schedule(**schedule), **ONLY)
+    assert fit(arrays(TargetKind.CLASSES, dims=2), repeated).summary["scores"] == summary["scores"]
 
 
-def test_a_search_that_ends_at_the_untouched_backbone_does_not_race_it(monkeypatch, tmp_path):
+def test_there_is_no_searching_for_nothing_but_own_kernels(tmp_path):
+    with pytest.raises(ConfigError, match="nothing but its own kernel to choose from; give other --kernel-sizes"):
+        search_only(arrays(TargetKind.CLASSES, dims=2), options(race=True, **ONLY), out=tmp_path / "run")
+
+
+def test_without_a_race_own_kernels_are_what_comes_out(tmp_path):
+    summary = fit(arrays(TargetKind.CLASSES, dims=2), options(**ONLY), out=tmp_path / "run").summary
+    assert (summary["network"], summary["no_search"]) == ("derived", None)
+
+
+@pytest.mark.parametrize("trials", [1, 4], ids=["1 recipe", "4 recipes"])
+def test_a_search_that_ends_at_the_untouched_backbone_does_not_race_it(trials, monkeypatch, tmp_path):
+    """With four recipes a random architecture still does."""
     monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
     own = {"stem": 3, "stages.0.0.conv1": 3}
     monkeypatch.setattr(Job, "_choose", lambda *_: Architecture({name: Candidate(k, 1) for name, k in own.items()}))
-    summary = fit(arrays(TargetKind.CLASSES, dims=2), options(**RACE), out=tmp_path / "run").summary
+    listener, asked = Messages(), options(race=True, tune_trials=trials, ensemble=2)
+    summary = fit(arrays(TargetKind.CLASSES, dims=2), asked, out=tmp_path / "run", reporter=listener).summary
+    assert "what was searched is the untouched backbone itself, and does not race against it" in listener.told
     assert "search" in {event["phase"] for event in read_events(tmp_path / "run")}
-    assert raced(tmp_path / "run") == {"backbone"}
-    assert (summary["network"], summary["no_search"]) == ("backbone", "same")
+    assert raced(tmp_path / "run") == ({"backbone"} if trials == 1 else {"backbone", "random"})
+    assert summary["no_search"] == "same"
+    assert len(summary["members"]) == 2
 
 
-def test_where_there_is_nothing_but_the_untouched_backbone_a_dry_run_times_no_other():
+def test_where_there_is_nothing_but_own_kernels_a_dry_run_times_no_other_network():
     dry = dry_run(arrays(TargetKind.CLASSES, dims=2), options(race=True, **ONLY))
-    assert dry.schedule.search_epochs == dry.seconds["search"] == 0
+    assert dry.schedule.search_epochs == dry.seconds["search"] == dry.seconds["retrain"] == 0
+    assert 0 < dry.seconds["tune"] < dry.seconds["backbone"]
     assert set(dry.needs) == {"backbone"}
 
 

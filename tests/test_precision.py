@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dashnas import Options, fit
-from dashnas.config import RetrainConfig, SearchConfig
+from dashnas.config import RetrainConfig, Schedule, SearchConfig
 from dashnas.data import DataConfig, DataSpec, TargetKind, prepare
 from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
@@ -186,23 +186,31 @@ def test_numbers_and_what_is_asked_for_otherwise_are_not_trained_for_in_bfloat16
     assert config.search.precision == asked.get("precision", "float32")
 
 
-@pytest.mark.parametrize(("shape", "training"), [((2, 9), "float32"), ((9, 2), "float32"), ((3, 3), "bfloat16")])
-def test_maps_on_which_a_stride_would_meet_a_single_position_are_not_trained_on_in_bfloat16(
-    shape, training, monkeypatch
+@pytest.mark.parametrize(
+    ("shape", "kind", "training"),
+    [
+        ((2, 9), TargetKind.CLASSES, "float32"),
+        ((9, 2), TargetKind.MULTI_LABEL, "float32"),
+        ((3, 3), TargetKind.CLASSES, "bfloat16"),
+        ((2, 9), TargetKind.DENSE_CLASSES, "bfloat16"),
+        ((2,), TargetKind.CLASSES, "bfloat16"),
+    ],
+)
+def test_images_on_which_a_stride_would_meet_a_single_position_are_not_trained_on_in_bfloat16(
+    shape, kind, training, monkeypatch
 ):
     monkeypatch.setattr("dashnas.presets.computes_bfloat16", lambda device: True)
-    spec = DataSpec(channels=1, spatial_shape=shape, target_kind=TargetKind.CLASSES, outputs=2)
+    spec = DataSpec(channels=1, spatial_shape=shape, target_kind=kind, outputs=2)
     assert resolve(Options(), spec, 100).retrain.precision == training
-    asked = Options(precision=Precision.BFLOAT16)
-    if training == "bfloat16":
-        assert resolve(asked, spec, 100).retrain.precision == training
-        return
-    told = (
-        rf"on a CPU, bfloat16 needs at least 3 positions along each axis, and these data have {shape[0]} x {shape[1]}"
-    )
-    with pytest.raises(ConfigError, match=told):
-        resolve(asked, spec, 100)
-    assert resolve(replace(asked, device="cuda"), spec, 100).retrain.precision == "bfloat16"
+    schedule = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1, precision="bfloat16")
+    for asked in (Options(precision=Precision.BFLOAT16), Options(schedule=schedule)):
+        if training == "bfloat16":
+            resolve(asked, spec, 100)
+            continue
+        told = f"bfloat16 needs images of at least 3 positions along each axis, and these have {shape[0]} x {shape[1]};"
+        with pytest.raises(ConfigError, match=told):
+            resolve(asked, spec, 100)
+        resolve(replace(asked, device="cuda"), spec, 100)
 
 
 def test_the_stock_network_is_trained_in_float32(monkeypatch):

@@ -51,7 +51,8 @@ class EpochCosts:
     search: float
     """0 where nothing is searched."""
     derived: float
-    """Of the network that is derived, on the training part; before it is known, of the largest there may be."""
+    """Of the network that is derived, on the training part; before it is known, of the largest there may be. 0 where
+    none is."""
     backbone: float
     """Of the untouched backbone. Both with the given recipe; those that are drawn later may have dropout, which takes
     longer."""
@@ -118,8 +119,9 @@ def plan(
         untouched_raced: whether the untouched backbone has had its part of the race already.
     """
     usable = budget_seconds * (1 - RESERVE)
+    alone = _alone(max(untouched_alone(usable, costs), 1))
     if not costs.derived:
-        return _alone(max(untouched_alone(usable, costs), 1))
+        return alone
     searches_before_race = tune.race and costs.search > 0
     most = int(SEARCH_SHARE * usable / costs.search) if searches_before_race else MAX_EPOCHS
     final = costs.retrain_share * (costs.members * costs.derived + costs.beside)
@@ -136,7 +138,7 @@ def plan(
         if epochs >= enough_epochs:
             break
     if searches_before_race and (epochs < FEWEST_EPOCHS or most < 1):
-        return _alone(max(untouched_alone(usable, costs), 1))
+        return alone
     epochs = max(epochs, 1)
     searched = math.ceil(epochs / 2)
     tuned = epochs if tune.race else searched

@@ -199,12 +199,14 @@ def has_choice(conversion: Conversion) -> bool:
     return any(len(layer.candidates) > 1 for layer in conversion.searchable.values())
 
 
-def leaves_as_it_is(model: nn.Module, architecture: Architecture) -> bool:
+def keeps_own_kernels(model: nn.Module, architecture: Architecture) -> bool:
     """Whether an architecture chooses the kernel and the dilation that each of its layers has in a model already."""
+    modules = dict(model.named_modules())
 
     def is_own(name: str, choice: Candidate) -> bool:
-        conv = model.get_submodule(name)
-        assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+        conv = modules.get(name)
+        if not isinstance(conv, nn.Conv1d | nn.Conv2d):
+            return False  # which `derive` tells
         dims = len(conv.kernel_size)
         chosen = per_axis(choice.kernel_size, dims), per_axis(choice.dilation, dims)
         return chosen == (tuple(conv.kernel_size), tuple(conv.dilation))

@@ -74,10 +74,10 @@ def right_answers(part: Part) -> np.ndarray:
 
 
 def hoped_for(metric: Metric, predictions: np.ndarray, part: Part) -> np.ndarray:
-    """The best that another network may be hoped to predict: half of the mistakes put right, rounded down.
+    """The best that another network may be hoped to predict: a third of the mistakes put right, rounded down.
 
-    That is of classes, under metrics that count mistakes; else all are. Of the ten tasks of NAS-Bench-360 there is one
-    where the searched network has less than half of the errors of the untouched one.
+    That is of classes, under metrics that count mistakes; else all are. On all five tasks of NAS-Bench-360 that tell
+    classes the searched network has more than two thirds of the errors of the untouched one.
 
     Args:
         metric: what tells which predictions are better.
@@ -92,8 +92,8 @@ def hoped_for(metric: Metric, predictions: np.ndarray, part: Part) -> np.ndarray
     targets = part.targets()
     mistakes = np.flatnonzero(decisions(predictions, targets) != targets)
     better = predictions.copy()
-    # Every second one, so that they are from all over the part.
-    better[mistakes[1::2]] = right[mistakes[1::2]]
+    # Every third one, so that they are from all over the part.
+    better[mistakes[2::3]] = right[mistakes[2::3]]
     return better
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from dashnas.backbones import keep_positions
 from dashnas.config import FitConfig, Schedule
-from dashnas.convert import Conversion, discretise, has_choice, leaves_as_it_is, mixtures, smallest_architecture
+from dashnas.convert import Conversion, discretise, has_choice, keeps_own_kernels, mixtures, smallest_architecture
 from dashnas.data.prepare import PreparedData
 from dashnas.errors import ConfigError
 from dashnas.evaluate import refuse_undefined
@@ -124,16 +124,20 @@ class Job:
 
     def is_untouched(self, architecture: Architecture) -> bool:
         """Whether a network of this architecture is the untouched backbone itself."""
-        return self.topology(architecture) == self.topology(None) and leaves_as_it_is(self.network(None), architecture)
+        return self.topology(architecture) == self.topology(None) and self._keeps_own_kernels(architecture)
 
     @cached_property
-    def has_only_the_untouched(self) -> bool:
-        """Whether a race would be of the untouched backbone alone, since each layer has nothing but its own kernel."""
+    def has_only_own_kernels(self) -> bool:
+        """Whether there is nothing to race: each layer has its own kernel as the one candidate."""
         if not self.config.tune.race or self.given_architecture is not None:
             return False
         with torch.device("meta"):
             _, conversion = self.supernet()
-        return not has_choice(conversion) and self.is_untouched(smallest_architecture(conversion))
+        return not has_choice(conversion) and self._keeps_own_kernels(smallest_architecture(conversion))
+
+    def _keeps_own_kernels(self, architecture: Architecture) -> bool:
+        with torch.device("meta"):
+            return keeps_own_kernels(self._topology.build(self.data.spec, None), architecture)
 
     def supernet(self) -> tuple[nn.Module, Conversion]:
         """A fresh supernet, always with the same weights, and what became of each convolution."""
@@ -238,7 +242,7 @@ class Job:
             self._topology = replace(self._topology, width=width)
 
     def search(self, schedule: Schedule, name: str = "search", attempts: int = ATTEMPTS) -> tuple[Architecture, float]:
-        """The searched architecture, or the given one; and the seconds it took."""
+        """The searched architecture, the given one, or the only one there is; and the seconds it took."""
         if self.given_architecture is not None:
             return self.given_architecture, 0.0
         supernet, conversion = self.supernet()

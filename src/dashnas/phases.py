@@ -23,8 +23,11 @@ from dashnas.tune import Trial, trial_from_json, trial_to_json
 UNBEATABLE = "unbeatable"
 """Of the untouched backbone, in `search.json` and as the reason why there was no search."""
 
+NO_CHOICE = "no-choice"
+"""As the reason: each layer has nothing but its own kernel to choose from."""
+
 SAME = "same"
-"""Where what was searched is the untouched backbone itself, so that it does not race."""
+"""As the reason why what was searched did not race: it is the untouched backbone itself."""
 
 
 class Searched(NamedTuple):
@@ -37,7 +40,8 @@ class Searched(NamedTuple):
     """Of the phases that follow."""
     no_search: str | None = None
     """Why no searched network races: `budget` (too short), `schedule` (given without a search), `unbeatable` (no
-    network could be hoped to be better with enough confidence) or `same` (it is the untouched backbone itself)."""
+    network could be hoped to be better with enough confidence), `no-choice` (each layer has nothing but its own kernel)
+    or `same` (the search came out at the untouched backbone); else None."""
 
 
 class Tuned(NamedTuple):
@@ -102,16 +106,26 @@ class Tuned(NamedTuple):
 
 
 def decide_schedule(job: Job) -> Schedule:
-    """The schedule that was given, or else the one that fits the budget after a few timed steps; and the width."""
-    if job.has_only_the_untouched:
+    """The schedule that was given, or else the one that fits the budget after a few timed steps; and the width.
+
+    Where each layer has nothing but its own kernel, the untouched backbone is trained alone, after one trial.
+    """
+    if job.has_only_own_kernels:
+        job.session.reporter.message("each layer has nothing but its own kernel to choose from; nothing is searched")
         job.leave_out_search()
     if job.config.schedule is not None:
         width, schedule = job.widths[-1], job.config.schedule
-        if job.has_only_the_untouched:
-            schedule = replace(schedule, search_epochs=0, backbone_epochs=schedule.epochs_of("backbone"))
+        if job.has_only_own_kernels and schedule.search_epochs:
+            schedule = _untouched_alone(schedule)
         return schedule if width == job.config.width else replace(schedule, width=width)
     assert job.config.budget_seconds is not None
     return schedule_within(job, job.config.budget_seconds)
+
+
+def _untouched_alone(schedule: Schedule) -> Schedule:
+    """A schedule without its search, in which the untouched backbone's part of the race is the one trial."""
+    epochs = schedule.epochs_of("backbone")
+    return replace(schedule, search_epochs=0, tune_trials=1, tune_epochs=epochs, backbone_epochs=epochs)
 
 
 def settled_schedule(job: Job, decide: Callable[[Job], Schedule] = decide_schedule) -> Schedule:
@@ -165,8 +179,10 @@ def searched(job: Job, schedule: Schedule, *, always: bool = False) -> Searched:
         raise RunError(f"{error}; delete it and give the same command again, which searches anew") from error
     with damage_named(run.folder / "search.json"):
         seconds = float(run.read("search.json", default={"seconds": 0.0})["seconds"])
-    is_same = job.config.tune.race and job.is_untouched(chosen)
-    return Searched(chosen, seconds, schedule, SAME if is_same else None)
+    if not job.config.tune.race or not job.is_untouched(chosen):
+        return Searched(chosen, seconds, schedule)
+    job.session.reporter.message("what was searched is the untouched backbone itself, and does not race against it")
+    return Searched(chosen, seconds, schedule, SAME)
 
 
 def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
@@ -188,8 +204,7 @@ def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
             "that no other network can be hoped to be better with enough confidence; nothing is searched"
         )
     job.session.reporter.message(why)
-    epochs = schedule.epochs_of("backbone")
-    schedule = replace(schedule, search_epochs=0, tune_trials=1, tune_epochs=epochs, backbone_epochs=epochs)
+    schedule = _untouched_alone(schedule)
     run.write("search.json", {"seconds": 0.0, UNBEATABLE: True})
     run.write("schedule.json", asdict(schedule))
     keep_micro_batches(run, {"backbone"})
@@ -198,8 +213,8 @@ def _race_untouched(job: Job, schedule: Schedule) -> Schedule:
 
 def _why_no_search(job: Job) -> str:
     run = job.session.run
-    if job.has_only_the_untouched:
-        return SAME
+    if job.has_only_own_kernels:
+        return NO_CHOICE
     with damage_named(run.folder / "search.json"):
         if run.read("search.json", default={}).get(UNBEATABLE):
             return UNBEATABLE

@@ -25,7 +25,7 @@ from dashnas.metrics import Score, UndefinedScoreError
 from dashnas.microbatch import MICRO_BATCHES
 from dashnas.model import TrainedModel, load_result
 from dashnas.outcome import train_outcome
-from dashnas.phases import UNBEATABLE, Tuned, decide_schedule, searched, settled_schedule, tune
+from dashnas.phases import NO_CHOICE, UNBEATABLE, Tuned, decide_schedule, searched, settled_schedule, tune
 from dashnas.presets import Options
 from dashnas.progress import Reporter
 from dashnas.runs import damage_named
@@ -92,6 +92,10 @@ def search_only(
             raise ConfigError(
                 f"the run in {job.session.run.folder} left its search out, since no network could be hoped to be "
                 "better with enough confidence; give another --out to search all the same"
+            )
+        if found.no_search == NO_CHOICE:
+            raise ConfigError(
+                "each layer has nothing but its own kernel to choose from; give other --kernel-sizes or --dilations"
             )
         if found.no_search == "schedule":
             raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")

@@ -41,8 +41,9 @@ LARGE_MAP = 64 * 64
 
 
 SHORTEST_IN_BFLOAT16 = 3
-"""Positions along each axis of data that are trained on in bfloat16 on a CPU: with fewer, a stride of 2 meets a map of
-one position, and PyTorch 2.13 takes the gradient of such a kernel from memory that nothing was written to."""
+"""Fewest positions along each axis of an image with one target that is trained on in bfloat16 on a CPU. With fewer, the
+second stride of 2 of a Wide ResNet meets a map of one position; the weight gradient of such a convolution is read from
+memory that nothing was written to (seen with PyTorch 2.13: NaN where that memory had been filled with it)."""
 
 
 _FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
@@ -176,15 +177,7 @@ def resolve(
         options = _by_hand(options, paper, spec)
     else:
         paper = None
-    if (
-        options.precision == Precision.BFLOAT16
-        and torch.device(options.device).type == "cpu"
-        and not _trains_in_bfloat16(spec)
-    ):
-        raise ConfigError(
-            f"on a CPU, bfloat16 needs at least {SHORTEST_IN_BFLOAT16} positions along each axis, and these data have "
-            f"{' x '.join(map(str, spec.spatial_shape))}; take the precision float32"
-        )
+    _refuse_bfloat16(options, spec)
     config = PRESETS[options.preset](options, spec, samples, development or samples)
     if paper is not None:
         config = replace(
@@ -371,7 +364,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     if optimiser is Optimiser.ADAMW and (device.type == "cpu" or is_large):
         batch_size = SMALL_BATCH
     # Numbers may be wanted with more digits than it has.
-    narrow = computes_bfloat16(device) and not spec.target_kind.is_regression and _trains_in_bfloat16(spec)
+    narrow = computes_bfloat16(device) and not spec.target_kind.is_regression and _may_train_in_bfloat16(spec)
     return FitConfig(
         backbone=backbone,
         width=width,
@@ -383,9 +376,21 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     )
 
 
-def _trains_in_bfloat16(spec: DataSpec) -> bool:
-    """Whether the maps are large enough for bfloat16 on a CPU; see `SHORTEST_IN_BFLOAT16`."""
-    return min(spec.spatial_shape) >= SHORTEST_IN_BFLOAT16
+def _may_train_in_bfloat16(spec: DataSpec) -> bool:
+    """Whether the gradients are right in bfloat16 on a CPU; see `SHORTEST_IN_BFLOAT16`."""
+    has_strides = spec.spatial_dims == 2 and not spec.target_kind.is_dense
+    return not has_strides or min(spec.spatial_shape) >= SHORTEST_IN_BFLOAT16
+
+
+def _refuse_bfloat16(options: Options, spec: DataSpec) -> None:
+    """Make sure that nothing is trained in bfloat16 where its gradients are wrong."""
+    asked = options.precision or (options.schedule and options.schedule.precision)
+    if asked != Precision.BFLOAT16 or torch.device(options.device).type != "cpu" or _may_train_in_bfloat16(spec):
+        return
+    raise ConfigError(
+        f"on a CPU, bfloat16 needs images of at least {SHORTEST_IN_BFLOAT16} positions along each axis, and these have "
+        f"{' x '.join(map(str, spec.spatial_shape))}; take the precision float32"
+    )
 
 
 def _quick(options: Options, spec: DataSpec, samples: int, development: int) -> FitConfig:

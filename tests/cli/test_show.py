@@ -55,7 +55,8 @@ def test_a_result_of_before_the_cost_was_told_is_shown_without_it(finished, copy
         ("budget", "the budget was too short for a search."),
         ("schedule", "the schedule that was given has no search."),
         ("unbeatable", "for another network to be hoped to be better with enough confidence."),
-        ("same", "they are what the search chose, or all that there was to choose from."),
+        ("no-choice", "there was nothing else to choose from."),
+        ("same", "they are what the search chose."),
     ],
 )
 def test_why_nothing_was_searched_is_told(why, told, finished, copy_of):

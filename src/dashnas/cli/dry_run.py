@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from dashnas.cli.print_out import plain_table
+from dashnas.convert import has_choice
 from dashnas.pipeline import DryRun
 
 
@@ -24,7 +25,7 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
     if not schedule.search_epochs and not would.architecture_given:
         trial = f"{schedule.backbone_epochs} epochs" if schedule.backbone_epochs else "-"
         planned |= {
-            "search": "none: left out" if would.settings["schedule"] else "none: no time for it",
+            "search": f"none: {_why_no_search(would)}",
             "tune": trial,
             "retrain": f"{schedule.retrain_epochs} epochs, {members - 1} more" if members > 1 else "-",
         }
@@ -54,6 +55,12 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
         "",
         "a dry run: nothing was trained or written",
     )
+
+
+def _why_no_search(would: DryRun) -> str:
+    if not has_choice(would.conversion):
+        return "nothing to choose"
+    return "left out" if would.settings["schedule"] else "no time for it"
 
 
 def dry_run_as_json(would: DryRun) -> dict[str, Any]:

@@ -24,9 +24,10 @@ NO_SEARCH = {
     "schedule": "the schedule that was given has no search",
     "unbeatable": "it errs too little on the validation part, or that has too few samples,\n"
     "for another network to be hoped to be better with enough confidence",
-    "same": "they are what the search chose, or all that there was to choose from",
+    "no-choice": "there was nothing else to choose from",
+    "same": "they are what the search chose",
 }
-"""Why nothing was searched, by what `result.json` says."""
+"""Why no searched network raced, by what `result.json` says."""
 
 
 def result_tables(run: Path, result: Mapping[str, Any]) -> tuple[Table | str, ...]:
