@@ -226,7 +226,13 @@ RACE = {"race": True, "tune_trials": 1}
 
 
 @pytest.fixture
-def told(monkeypatch):
+def beatable(monkeypatch):
+    """Lets a search follow, however few mistakes the untouched backbone makes on the dozen samples of these runs."""
+    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
+
+
+@pytest.fixture
+def told(monkeypatch, beatable):
     """Lets a race end as it is told: the validation score of each trial in turn; what is lower is surely better."""
 
     def tell(**scores):
@@ -361,9 +367,8 @@ def raced(run):
 
 @pytest.mark.parametrize("trials", [1, 4], ids=["1 recipe", "4 recipes"])
 @pytest.mark.parametrize("race", [True, False])
-def test_a_single_candidate_is_taken_without_a_search(race, trials, monkeypatch, tmp_path):
+def test_a_single_candidate_is_taken_without_a_search(race, trials, beatable, tmp_path):
     """The random architecture, which has a place beside four recipes, would be the same again."""
-    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
     listener, asked = Messages(), options(race=race, tune_trials=trials, **ONLY)
     summary = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run", reporter=listener).summary
     assert "each layer has one candidate, which it takes without a search" in listener.told
@@ -403,9 +408,8 @@ def test_without_a_race_own_kernels_are_what_comes_out(tmp_path):
 
 
 @pytest.mark.parametrize("trials", [1, 4], ids=["1 recipe", "4 recipes"])
-def test_a_search_that_ends_at_the_untouched_backbone_does_not_race_it(trials, monkeypatch, tmp_path):
+def test_a_search_that_ends_at_the_untouched_backbone_does_not_race_it(trials, beatable, monkeypatch, tmp_path):
     """With four recipes a random architecture still does."""
-    monkeypatch.setattr("dashnas.race.can_be_beaten", lambda *_: True)
     own = {"stem": 3, "stages.0.0.conv1": 3}
     monkeypatch.setattr(Job, "_choose", lambda *_: Architecture({name: Candidate(k, 1) for name, k in own.items()}))
     listener, asked = Messages(), options(race=True, tune_trials=trials, ensemble=2)
@@ -499,7 +503,7 @@ def test_a_search_alone_is_made_in_any_case(unbeatable, tmp_path):
     assert Architecture.load(tmp_path / "run" / "architecture.json") == architecture
 
 
-def test_a_run_stopped_before_its_search_is_resumed_without_a_second_trial(monkeypatch, tmp_path):
+def test_a_run_stopped_before_its_search_is_resumed_without_a_second_trial(monkeypatch, tmp_path, beatable):
     with monkeypatch.context() as patched:
         patched.setattr(Job, "search", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -633,7 +637,7 @@ def before_training(told, tmp_path, monkeypatch):
         ("checkpoints/tuned-derived.pt", "tuned-backbone", "tuned-derived.pt does not fit"),
     ],
 )
-def test_damage_after_a_race_is_told_with_what_mends_it(file, content, message, before_training):
+def test_damage_after_a_race_is_told_with_what_mends_it(file, content, message, before_training, beatable):
     path = before_training / file
     if isinstance(content, tuple):
         winner = json.loads(path.read_text())
@@ -670,7 +674,7 @@ def test_a_backbone_that_diverges_in_the_race_is_trained_afresh_beside_the_winne
 
 
 @pytest.mark.parametrize("step", [3, 9, 14])
-def test_a_run_with_a_race_is_resumed_as_if_it_had_not_been_stopped(step, tmp_path, monkeypatch):
+def test_a_run_with_a_race_is_resumed_as_if_it_had_not_been_stopped(step, tmp_path, monkeypatch, beatable):
     monkeypatch.setattr(CheckpointClock, "is_due", lambda self: True)
     undisturbed = fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "a")
     calls, take = iter(range(1, 10_000)), training._step

@@ -37,10 +37,10 @@ def test_no_recipe_is_tried_that_would_leave_less_time_than_a_trial_had(preset, 
 
 
 @pytest.mark.parametrize(
-    ("errors", "samples", "beaten"), [(0, 12, False), (3, 12, False), (4, 12, True), (5, 9, False)]
+    ("errors", "samples", "beaten"), [(0, 12, False), (5, 12, False), (6, 12, True), (6, 9, False)]
 )
-def test_four_errors_may_be_beaten_and_three_may_not(errors, samples, beaten, monkeypatch):
-    """Half of them have to be evidence, for which it takes two; and of fewer than 10 samples nothing is told."""
+def test_six_errors_may_be_beaten_and_five_may_not(errors, samples, beaten, monkeypatch):
+    """A third of them has to be evidence, for which it takes two; and of fewer than 10 samples nothing is told."""
     with job(options(race=True, tune_trials=1)) as one:
         one.data = replace(one.data, validation=one.data.validation.subset(np.arange(samples)))
         answers = right_answers(one.data.validation)
