@@ -149,8 +149,8 @@ class Schedule:
     """How long each phase runs: fixed and saved before a phase begins, never changed afterwards."""
 
     search_epochs: int
-    """Epochs of the search; 0 where an architecture was given, where a budget is too short for a search, where there is
-    nothing to choose from, or where no network could be hoped to be better with enough confidence."""
+    """Epochs of the search; 0 where an architecture was given, where a budget is too short for a search, where layers
+    have nothing but their own kernels, or where no network could be hoped to be better with enough confidence."""
     tune_trials: int
     """Recipes to try at most; the first is the given one."""
     tune_epochs: int
