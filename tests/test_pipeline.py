@@ -637,7 +637,7 @@ def before_training(told, tmp_path, monkeypatch):
         ("checkpoints/tuned-derived.pt", "tuned-backbone", "tuned-derived.pt does not fit"),
     ],
 )
-def test_damage_after_a_race_is_told_with_what_mends_it(file, content, message, before_training, beatable):
+def test_damage_after_a_race_is_told_with_what_mends_it(file, content, message, before_training):
     path = before_training / file
     if isinstance(content, tuple):
         winner = json.loads(path.read_text())

@@ -119,9 +119,8 @@ def plan(
         untouched_raced: whether the untouched backbone has had its part of the race already.
     """
     usable = budget_seconds * (1 - RESERVE)
-    alone = _alone(max(untouched_alone(usable, costs), 1))
     if not costs.derived:
-        return alone
+        return _alone(usable, costs)
     searches_before_race = tune.race and costs.search > 0
     most = int(SEARCH_SHARE * usable / costs.search) if searches_before_race else MAX_EPOCHS
     final = costs.retrain_share * (costs.members * costs.derived + costs.beside)
@@ -138,7 +137,7 @@ def plan(
         if epochs >= enough_epochs:
             break
     if searches_before_race and (epochs < FEWEST_EPOCHS or most < 1):
-        return alone
+        return _alone(usable, costs)
     epochs = max(epochs, 1)
     searched = math.ceil(epochs / 2)
     tuned = epochs if tune.race else searched
@@ -151,8 +150,9 @@ def plan(
     )
 
 
-def _alone(epochs: int) -> Schedule:
-    """The schedule of the untouched backbone alone; too few epochs are not divided."""
+def _alone(usable: float, costs: EpochCosts) -> Schedule:
+    """The schedule of the untouched backbone alone, in so many seconds; too few epochs are not divided."""
+    epochs = max(untouched_alone(usable, costs), 1)
     first = epochs // 4 or (1 if epochs >= 3 else 0)
     return Schedule(
         search_epochs=0,
