@@ -31,6 +31,10 @@ FEWEST_EPOCHS = 7
 """Of the final training. A budget that does not leave so many beside search and race goes to the untouched backbone as
 a whole: what is trained so briefly gains more from further epochs than from other kernels (docs/search-quality.md)."""
 
+SAM_EPOCHS = 50
+"""Of a final training by sharpness-aware minimisation, at least. With fewer, twice as many plain ones are as good
+(docs/search-quality.md)."""
+
 TIMING_SECONDS = 3.0
 """After so much timing of one network no further step of it is timed."""
 

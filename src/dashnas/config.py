@@ -138,9 +138,12 @@ class RetrainConfig:
     """Largest norm of the gradients together; None never clips."""
     precision: Precision = Precision.FLOAT32
     """Of its arithmetic, and the tuning's. A plain string does too."""
+    sam_radius: float = 0.0
+    """Of sharpness-aware minimisation in a final training for which a budget has time enough; 0 is never."""
 
     def __post_init__(self) -> None:
         require_positive_or_none("clip", self.clip)
+        require(0 <= self.sam_radius < inf, f"sam_radius must not be negative, got {self.sam_radius}")
         read_name(self, "precision", Precision)
 
 
@@ -168,8 +171,11 @@ class Schedule:
     """Recipes that a budget had time for, where they were fewer than `tune_trials`."""
     precision: Precision | None = None
     """Of tuning and training, where a budget chose it. A plain string does too."""
+    sam_radius: float | None = None
+    """Of sharpness-aware minimisation in the final training, where a budget chose it."""
 
     def __post_init__(self) -> None:
+        require_positive_or_none("sam_radius", self.sam_radius)
         require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
         require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
         for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
@@ -278,16 +284,20 @@ class FitConfig:
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file.
 
-        `ensemble`, `recipe.cutout` and `search.no_larger` stand there only where they change anything: settings of
-        runs from before there were these fields stay the same.
+        `ensemble`, `recipe.cutout`, `recipe.sam_radius`, `search.no_larger` and `retrain.sam_radius` stand there only
+        where they change anything: settings of runs from before there were these fields stay the same.
         """
         content = asdict(self) | {"space": None if self.space is None else self.space.to_json()}
         if self.ensemble == 1:
             del content["ensemble"]
         if not self.recipe.cutout:
             del content["recipe"]["cutout"]
+        if not self.recipe.sam_radius:
+            del content["recipe"]["sam_radius"]
         if not self.search.no_larger:
             del content["search"]["no_larger"]
+        if not self.retrain.sam_radius:
+            del content["retrain"]["sam_radius"]
         return content
 
 

@@ -328,7 +328,7 @@ class Job:
             name: of the phase.
             architecture: None is the untouched backbone.
             recipe: learning rate and the like.
-            schedule: how long.
+            schedule: how long, and whether by sharpness-aware minimisation.
             attempts: how often it may diverge.
             tuned: name of the network in the race from whose weights this one goes on; None is a fresh one.
             cells: of the grid whose positions its head keeps; None is the mean over all.
@@ -338,6 +338,8 @@ class Job:
             DivergedError: it diverged at every attempt.
             RunError: the weights of the race are gone.
         """
+        if schedule.sam_radius is not None:
+            recipe = replace(recipe, sam_radius=schedule.sam_radius)
         network = self.network(architecture, recipe.dropout, copy)
         if tuned is not None:
             load_tuned_weights(self.session.run, tuned, network)

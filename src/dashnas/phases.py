@@ -259,7 +259,8 @@ def tune(job: Job, found: Searched) -> Tuned:
     confidence = {trial.network: trial.confidence for trial in raced}
     if len(raced) > 1:
         job.session.reporter.message(_describe_race(best.network, raced, job.metric.name))
-    job.session.reporter.message(f"recipe: {best.recipe.describe()}")
+    final = best.recipe if schedule.sam_radius is None else replace(best.recipe, sam_radius=schedule.sam_radius)
+    job.session.reporter.message(f"recipe: {final.describe()}")
     tuned = Tuned(
         members=members,
         entrants=entrants,

@@ -46,6 +46,9 @@ second stride of 2 of a Wide ResNet meets a map of one position; the weight grad
 memory that nothing was written to (seen with PyTorch 2.13: NaN where that memory had been filled with it)."""
 
 
+SAM_RADIUS = 0.1
+"""Of sharpness-aware minimisation (docs/search-quality.md)."""
+
 _FOR_IMAGE_FILES = ("imagenet", "imagenet-wrn")
 """Presets that need a folder of images, and cut and mirror them in training."""
 
@@ -112,6 +115,10 @@ class Options:
     cutout: float | None = None
     """Largest share of each axis that is blanked out of a sample in tuning and training; None is none. Targets at every
     position count there too."""
+    sam_radius: float | None = None
+    """Of sharpness-aware minimisation in tuning and training, whose steps take twice the time; 0 is without. None is
+    without, but in `default` and `quick`, within a budget that has a race, with it in a final training that gets epochs
+    enough."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""
     official: bool = False
@@ -186,8 +193,8 @@ def resolve(
             search=replace(config.search, arch_grad_norm=1 / paper.grad_scale),
             tune=replace(config.tune, small_grid=paper.small_grid),
         )
-    recipe = {n: getattr(options, n) for n in ("optimiser", "learning_rate", "weight_decay", "dropout", "cutout")}
-    recipe = {name: value for name, value in recipe.items() if value is not None}
+    names = ("optimiser", "learning_rate", "weight_decay", "dropout", "cutout", "sam_radius")
+    recipe = {name: value for name in names if (value := getattr(options, name)) is not None}
     if recipe and config.tune.tuner is Tuner.GRID:
         raise ConfigError(
             f"the preset {options.preset!r} tries a grid of its own for {', '.join(recipe)}; leave these out, "
@@ -196,6 +203,7 @@ def resolve(
     if options.optimiser is not None and options.optimiser is not config.recipe.optimiser:
         config = replace(config, recipe=RECIPES[options.optimiser])
     race = _race(options, config)
+    is_raced_in_budget = race and _is_budgeted(options)
     width, search_width = _widths(options, config)
     return replace(
         config,
@@ -210,8 +218,12 @@ def resolve(
         space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
         tune=replace(config.tune, race=race),
-        search=_search(options, config.search, no_larger=race and _is_budgeted(options) and _is_space_free(options)),
-        retrain=replace(config.retrain, precision=options.precision or config.retrain.precision),
+        search=_search(options, config.search, no_larger=is_raced_in_budget and _is_space_free(options)),
+        retrain=replace(
+            config.retrain,
+            precision=options.precision or config.retrain.precision,
+            sam_radius=config.retrain.sam_radius if is_raced_in_budget and options.sam_radius is None else 0.0,
+        ),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples, race),
         ensemble=options.ensemble,
@@ -303,6 +315,8 @@ def _schedule(options: Options, config: FitConfig, samples: int, race: bool) -> 
         schedule = options.schedule if race else replace(options.schedule, backbone_epochs=None, backbone_width=None)
         if options.precision is not None:
             schedule = replace(schedule, precision=None)
+        if options.sam_radius is not None:
+            schedule = replace(schedule, sam_radius=None)
         return _searching(options, schedule, race)
     if options.budget_seconds is not None:
         if given:
@@ -372,7 +386,9 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         search=SearchConfig(no_larger=True),
         recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
-        retrain=RetrainConfig(clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32),
+        retrain=RetrainConfig(
+            clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32, sam_radius=SAM_RADIUS
+        ),
     )
 
 

@@ -32,6 +32,8 @@ class Recipe:
     """Probability that a value is dropped, where the backbone has dropout."""
     cutout: float = 0.0
     """Largest share of each axis that is blanked out of a training sample; see `dashnas.cutout`."""
+    sam_radius: float = 0.0
+    """Of sharpness-aware minimisation, whose steps take twice the time; 0 is without. See `dashnas.sharpness`."""
 
     def __post_init__(self) -> None:
         read_name(self, "optimiser", Optimiser)
@@ -40,6 +42,7 @@ class Recipe:
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
         require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
         require(0 <= self.cutout < 1, f"cutout must lie in [0, 1), got {self.cutout}")
+        require(0 <= self.sam_radius < inf, f"sam_radius must not be negative, got {self.sam_radius}")
 
     def describe(self) -> str:
         """In words, for a message or a table."""

@@ -53,6 +53,7 @@ def retrain_phase(
         precision=config.precision,
         clip=config.clip,
         cutout=recipe.cutout,
+        sam_radius=recipe.sam_radius,
         after_epoch=after_epoch,
     )
 

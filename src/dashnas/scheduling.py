@@ -7,6 +7,7 @@ from functools import partial
 
 from dashnas.budget import (
     RESERVE,
+    SAM_EPOCHS,
     WIDER_EPOCHS,
     EpochCosts,
     Planner,
@@ -147,6 +148,8 @@ def schedule_after_race(
 ) -> Schedule:
     """The schedule whose final training fills what is left of the budget.
 
+    It is by sharpness-aware minimisation, each step of which takes the time of two, where that leaves epochs enough.
+
     Args:
         job: the run.
         schedule: that was raced with.
@@ -161,7 +164,10 @@ def schedule_after_race(
     # A network that diverged in the race has no time of its own.
     seconds = sum(epochs.get(name, epochs[members[0]]) for name in trained) / job.config.tune.subsample
     whole = len(job.data.development) / len(job.data.train) * seconds
-    return replace(schedule, retrain_epochs=max(most_epochs(left * (1 - RESERVE), whole=whole), 1))
+    usable, radius = left * (1 - RESERVE), job.config.retrain.sam_radius
+    if radius and (epochs_by_sam := most_epochs(usable, whole=2 * whole)) >= SAM_EPOCHS:
+        return replace(schedule, retrain_epochs=epochs_by_sam, sam_radius=radius)
+    return replace(schedule, retrain_epochs=max(most_epochs(usable, whole=whole), 1))
 
 
 def _plan_within(job: Job, seconds: float, costs: EpochCosts, planner: Planner) -> tuple[Schedule, bool]:

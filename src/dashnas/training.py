@@ -26,6 +26,7 @@ from dashnas.precision import Precision, matrix_products
 from dashnas.progress import Reporter
 from dashnas.runs import CheckpointClock, Run
 from dashnas.seeding import derive_seed, isolated_rng
+from dashnas.sharpness import worst_nearby
 
 
 class Interrupted(KeyboardInterrupt):
@@ -74,6 +75,8 @@ class Phase:
     """Largest norm of all gradients together."""
     cutout: float = 0.0
     """Largest share of each axis that is blanked out of a sample."""
+    sam_radius: float = 0.0
+    """How far from the weights the gradient of a step is taken; see `dashnas.sharpness`."""
     shape_gradients: Callable[[], None] | None = None
     """Called between the backward pass and the clipping."""
     after_epoch: Callable[[int], dict[str, Any]] | None = None
@@ -158,10 +161,18 @@ def compute_gradients(
     # On a GPU they were not measured against cuDNN.
     by_transforms = phase.large_kernels if device.type == "cpu" else ()
     with by_fourier(phase.model, by_transforms), matrix_products(phase.precision, device):
-        return set_gradients(
-            phase.model, phase.loss, phase.part, indices, device,
-            micro_batch=micro_batch, seed=seed, precision=phase.precision, cutout=phase.cutout,
-        )  # fmt: skip
+
+        def gradients() -> Tensor:
+            return set_gradients(
+                phase.model, phase.loss, phase.part, indices, device,
+                micro_batch=micro_batch, seed=seed, precision=phase.precision, cutout=phase.cutout,
+            )  # fmt: skip
+
+        loss = gradients()
+        if phase.sam_radius:
+            with worst_nearby(phase.model, phase.sam_radius):
+                gradients()
+        return loss
 
 
 def _step(phase: Phase, session: Session, progress: Progress, indices: np.ndarray, save: Callable[[], None]) -> Tensor:

@@ -172,6 +172,14 @@ def read_options(
             "are few and any part of one tells its class.",
         ),
     ] = None,
+    sam_radius: Annotated[
+        float | None,
+        _option(
+            _RECIPE,
+            "Of sharpness-aware minimisation, such as 0.1, in tuning and training, whose steps take twice the time; 0 "
+            "is never. Usually in a final training for which a budget has time enough.",
+        ),
+    ] = None,
     memory: Annotated[
         str | None,
         _option(_MACHINE, "Most that a training step may take, such as 4GB; else what is free.", metavar="SIZE"),
@@ -233,6 +241,7 @@ def read_options(
         weight_decay=weight_decay,
         dropout=dropout,
         cutout=cutout,
+        sam_radius=sam_radius,
         data=DataConfig(
             target=target,  # type: ignore[arg-type]  # text becomes a TargetKind there
             images=images,
