@@ -1,6 +1,8 @@
 """The networks of a run, and its search."""
 
+import contextlib
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from dashnas.config import Schedule
 from dashnas.convert import mixtures
 from dashnas.data import TargetKind
 from dashnas.errors import RunError
+from dashnas.recipe import Recipe
 from dashnas.space import Architecture, Candidate
 from dashnas.workspace import workspace
 from tiny import Messages, arrays, job, options
@@ -115,3 +118,20 @@ def test_entropy_starts_near_that_of_no_preference():
     with job() as one:
         for layer in mixtures(one.supernet()[0]).values():
             assert layer.mixture_entropy() == pytest.approx(math.log(len(layer.candidates)), abs=1e-4)
+
+
+@pytest.mark.parametrize(("planned", "own", "used"), [(None, 0.0, 0.0), (None, 0.2, 0.2), (0.1, 0.0, 0.1)])
+def test_the_final_training_is_as_sharpness_aware_as_the_schedule_or_else_the_recipe_says(
+    planned, own, used, monkeypatch
+):
+    radii = []
+
+    def worst_nearby(model, radius):
+        radii.append(radius)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("dashnas.training.worst_nearby", worst_nearby)
+    with job() as one:
+        trained = one.retrain("retrain", ARCHITECTURE, Recipe(sam_radius=own), replace(SCHEDULE, sam_radius=planned))
+    assert trained.recipe.sam_radius == used
+    assert set(radii) == ({used} if used else set())

@@ -11,7 +11,7 @@ import pytest
 from dashnas.config import LearningRateSchedule, Schedule, Tuner
 from dashnas.data.spec import DataSpec, TargetKind
 from dashnas.errors import ConfigError
-from dashnas.presets import PRESETS, QUICK_STEPS, Options, resolve, tuning_share, usual_schedule
+from dashnas.presets import PRESETS, QUICK_STEPS, SAM_RADIUS, Options, resolve, tuning_share, usual_schedule
 from dashnas.recipe import RECIPES, Optimiser
 from dashnas.space import Architecture, Candidate, SearchSpace
 from dashnas.training import steps_per_epoch
@@ -150,6 +150,26 @@ def test_what_is_searched_is_no_larger_than_the_untouched_network_where_epochs_a
     for no_larger, asked in expected.items():
         for more in asked:
             assert resolve(Options(preset=preset, **more), spec(1), 300).search.no_larger is no_larger
+
+
+@pytest.mark.parametrize("preset", ["default", "quick"])
+def test_the_final_training_may_be_sharpness_aware_in_a_race_within_a_budget_unless_something_else_is_asked_for(preset):
+    for more in ({"budget_seconds": 60}, {"budget_seconds": 60, "kernel_sizes": (3, 9)}):
+        config = resolve(Options(preset=preset, **more), spec(1), 300)
+        assert (config.retrain.sam_radius, config.recipe.sam_radius) == (SAM_RADIUS, 0.0)
+    for more in ({}, {"epochs": 10}, {"budget_seconds": 60, "race": False}):
+        assert resolve(Options(preset=preset, **more), spec(1), 300).retrain.sam_radius == 0
+    for asked in (0.0, 0.3):
+        config = resolve(Options(preset=preset, budget_seconds=60, sam_radius=asked), spec(1), 300)
+        assert (config.retrain.sam_radius, config.recipe.sam_radius) == (0.0, asked)
+    assert resolve(Options(preset="paper", budget_seconds=60), spec(1), 300).retrain.sam_radius == 0
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(None, 0.1), (0.0, None), (0.3, None)])
+def test_a_schedule_is_repeated_with_its_sharpness_aware_training_unless_something_else_is_asked_for(asked, kept):
+    schedule = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1, sam_radius=0.1)
+    resolved = resolve(Options(schedule=schedule, sam_radius=asked), spec(1), 300).schedule
+    assert resolved == dataclasses.replace(schedule, sam_radius=kept)
 
 
 def test_defaults_clip_the_final_training_and_drop_what_reaches_beyond_the_map():
@@ -321,16 +341,16 @@ def test_the_wishes_of_the_user_stand_above_every_preset(preset):
     wishes = Options(
         preset=preset, seed=3, metric="error", class_weights="balanced", backbone="tcn", width=5, kernel_sizes=(3,),
         dilations=(2,), separable=True, batch_size=7, optimiser="adamw",
-        learning_rate=0.3, weight_decay=0.0, dropout=0.4, cutout=0.2, device="cpu", threads=1,
+        learning_rate=0.3, weight_decay=0.0, dropout=0.4, cutout=0.2, sam_radius=0.3, device="cpu", threads=1,
     )  # fmt: skip
     if preset == "paper":  # which tries a grid of its own
         wishes = dataclasses.replace(
-            wishes, optimiser=None, learning_rate=None, weight_decay=None, dropout=None, cutout=None
+            wishes, optimiser=None, learning_rate=None, weight_decay=None, dropout=None, cutout=None, sam_radius=None
         )
     config = resolve(wishes, spec(1), 300)
     for name in ("preset", "seed", "metric", "class_weights", "backbone", "width", "batch_size", "device", "threads"):
         assert getattr(config, name) == getattr(wishes, name), name
-    for name in ("optimiser", "learning_rate", "weight_decay", "dropout", "cutout"):
+    for name in ("optimiser", "learning_rate", "weight_decay", "dropout", "cutout", "sam_radius"):
         assert getattr(wishes, name) in (None, getattr(config.recipe, name)), name
     assert config.search.separable
     assert config.space == SearchSpace(kernel_sizes=(3,), dilations=(2,))

@@ -14,7 +14,7 @@ from dashnas.runs import read_events
 from dashnas.training import Interrupted, _order, rate_factor
 from tiny import prepared, session
 
-RECIPE = Recipe(learning_rate=0.07, weight_decay=3e-4, momentum=0.8, cutout=0.4)
+RECIPE = Recipe(learning_rate=0.07, weight_decay=3e-4, momentum=0.8, cutout=0.4, sam_radius=0.2)
 
 
 def network() -> nn.Module:
@@ -35,7 +35,8 @@ def test_recipe_and_settings_reach_the_optimiser_and_the_phase():
     (group,) = phase.optimiser.param_groups
     assert [group[n] for n in ("lr", "weight_decay", "momentum", "nesterov")] == [0.07, 3e-4, 0.8, True]
     assert len(group["params"]) == 2
-    assert (phase.schedule, phase.clip, phase.subsample, phase.cutout) == (schedule, 0.5, 1.0, 0.4)
+    assert (phase.schedule, phase.clip, phase.subsample) == (schedule, 0.5, 1.0)
+    assert (phase.cutout, phase.sam_radius) == (0.4, 0.2)
     assert phase.shape_gradients is None
 
 

@@ -72,6 +72,27 @@ def test_after_a_race_the_training_fills_what_is_left(beside, members, touched, 
     assert after == replace(schedule, retrain_epochs=epochs)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "more", "epochs", "radius"),
+    [
+        # 50 s, of which 12 % in reserve, at 1.25 epochs' time each
+        (0.35, {}, 50, 0.1),  # 50 of twice the time
+        (0.36, {}, 97, None),  # 48 of twice the time would be too few
+        (0.01, {}, 400, 0.1),  # the most there are
+        (0.35, {"sam_radius": 0.0}, 100, None),
+    ],
+)
+def test_with_time_for_many_epochs_half_as_many_are_sharpness_aware(seconds, more, epochs, radius, monkeypatch):
+    schedule = Schedule(search_epochs=3, tune_trials=1, tune_epochs=2, retrain_epochs=4, width=16)
+    with job(options(race=True, epochs=None, tune_trials=None, budget_seconds=100, **more)) as one:
+        one.beside = False
+        monkeypatch.setattr(
+            "dashnas.scheduling.len", lambda part: 125 if part is one.data.development else 100, raising=False
+        )
+        after = schedule_after_race(one, schedule, ["derived"], {"derived": seconds}, spent=50.0, touched=True)
+    assert after == replace(schedule, retrain_epochs=epochs, sam_radius=radius)
+
+
 def test_no_width_is_taken_that_leaves_no_time_to_search(monkeypatch):
     free = options(race=True, width=None, epochs=None, tune_trials=None, budget_seconds=100)
     with job(free) as one:

@@ -16,7 +16,7 @@ from dashnas.losses import Loss
 from dashnas.microbatch import share_micro_batch, shared_micro_batch
 from dashnas.progress import Silent
 from dashnas.runs import CheckpointClock, read_events
-from dashnas.training import DivergedError, Interrupted, Phase, rate_factor, sgd, steps_per_epoch, train
+from dashnas.training import DivergedError, Interrupted, Phase, _order, rate_factor, sgd, steps_per_epoch, train
 from tiny import prepared, session
 
 STEPS = LearningRateSchedule(shape="steps", milestones=(60, 120, 160), factor=0.2)
@@ -141,6 +141,57 @@ def test_samples_are_cut_another_way_at_every_step_and_the_same_way_in_every_run
     assert all(torch.equal(a[a != 0], b[a != 0]) for a, b in zip(cut, whole, strict=True))
     windows = [(a != b).sum().item() for a, b in zip(cut, whole, strict=True)]
     assert len(set(windows)) > 3
+
+
+class TestSharpnessAware:
+    """Foret et al. 2021, Algorithm 1."""
+
+    @pytest.mark.parametrize("micro_batch", [16, 5])
+    def test_steps_take_the_gradient_where_the_loss_is_worst_nearby(self, part, tmp_path, micro_batch):
+        expected = phase(part)
+        model, optimiser = expected.model, expected.optimiser
+        for epoch in range(3):
+            for step, indices in enumerate(_order(expected, epoch)[:2]):
+                batch = part.batch(indices)
+                start = [parameter.detach().clone() for parameter in model.parameters()]
+                optimiser.zero_grad()
+                cross_entropy(model(batch.x), batch).backward()
+                norm = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm()
+                with torch.no_grad():
+                    for parameter in model.parameters():
+                        parameter += 0.2 * parameter.grad / norm
+                optimiser.zero_grad()
+                cross_entropy(model(batch.x), batch).backward()
+                with torch.no_grad():
+                    for parameter, value in zip(model.parameters(), start, strict=True):
+                        parameter.copy_(value)
+                optimiser.param_groups[0]["lr"] = 0.1 * rate_factor(expected.schedule, epoch, step / 2, 3)
+                optimiser.step()
+        with session(tmp_path) as there:
+            share_micro_batch(there.run, "network", micro_batch)
+            made = phase(part, sam_radius=0.2)
+            train(made, there)
+        torch.testing.assert_close(state(made), state(expected), rtol=0, atol=1e-6)
+        plain = trained(part, tmp_path / "plain").model.linear.weight
+        assert (made.model.linear.weight - plain).abs().max() > 1e-3
+
+    def test_the_loss_that_is_told_is_the_one_at_the_weights_themselves(self, part, tmp_path):
+        for name, more in {"plain": {}, "sam": {"sam_radius": 0.5}}.items():
+            trained(part, tmp_path / name, epochs=1, batch_size=33, **more)
+        assert read_events(tmp_path / "sam")[0]["loss"] == read_events(tmp_path / "plain")[0]["loss"]
+
+    def test_noise_is_the_same_at_both_places(self, part, tmp_path):
+        drawn = trained(part, tmp_path, sam_radius=0.2).model.drawn
+        assert drawn[::2] == drawn[1::2]
+        assert len(set(drawn)) == 6
+
+    @pytest.mark.parametrize("from_step", [6, 7])  # losses of the fourth step: at the weights, and nearby
+    def test_where_memory_runs_out_at_either_place_the_step_is_repeated_in_pieces(self, part, tmp_path, from_step):
+        expected = settled_from(3, 8, part, tmp_path / "a", sam_radius=0.2)
+        made = normed(part, sam_radius=0.2, loss=memory_for(8, from_step=from_step))
+        with session(tmp_path / "b") as there:
+            assert train(made, there).micro_batch == 8
+        torch.testing.assert_close(state(made), state(expected), rtol=0, atol=0)
 
 
 def test_noise_differs_between_steps_and_not_between_runs(part, tmp_path):
@@ -413,15 +464,15 @@ def state(made: Phase) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in made.model.state_dict().items()}
 
 
-def settled_from(step: int, micro_batch: int, part, folder, *, before: int = 16) -> Phase:
+def settled_from(step: int, micro_batch: int, part, folder, *, before: int = 16, **more) -> Phase:
     """Trained with one micro-batch up to a step, and with a smaller one from there on."""
     with session(folder) as there:
         share_micro_batch(there.run, "network", before)
     with session(folder, stop_requested=stop_at(step)) as there, pytest.raises(Interrupted):
-        train(normed(part), there)
+        train(normed(part, **more), there)
     with session(folder) as there:
         share_micro_batch(there.run, "network", micro_batch)
-        made = normed(part)
+        made = normed(part, **more)
         train(made, there)
     return made
 

@@ -124,7 +124,7 @@ def test_an_architecture_skips_the_search(data, finished, tmp_path):
 def test_options_reach_the_settings_of_the_run(data, tmp_path):
     options = (
         "--preset quick --seed 3 --metric macro_f1 --class-weights 0.5,1,2 --batch-size 8 "
-        "--optimiser adamw --learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 --cutout 0.2 "
+        "--optimiser adamw --learning-rate 0.05 --weight-decay 0.001 --dropout 0.1 --cutout 0.2 --sam-radius 0.05 "
         "--separable --search-learning-rate 0.02 "
         "--validation-fraction 0.25 --test-fraction 0 --search-epochs 2 --tune-epochs 3 "
         "--target classes --backbone tcn --impute --max-parameters 90k --max-latency 1s --ensemble 2 --memory 3GB"
@@ -145,11 +145,11 @@ def test_options_reach_the_settings_of_the_run(data, tmp_path):
     recipe = settings["recipe"]
     assert recipe == {
         "optimiser": "adamw", "learning_rate": 0.05, "weight_decay": 0.001, "momentum": 0.9, "dropout": 0.1,
-        "cutout": 0.2,
+        "cutout": 0.2, "sam_radius": 0.05,
     }  # fmt: skip
     assert settings["schedule"] == {
         "search_epochs": 2, "tune_trials": 1, "tune_epochs": 3, "retrain_epochs": 1, "width": None,
-        "backbone_epochs": None, "backbone_width": None, "tried": None, "precision": None,
+        "backbone_epochs": None, "backbone_width": None, "tried": None, "precision": None, "sam_radius": None,
     }  # fmt: skip
     assert settings["data"] == {
         "target": "classes", "images": False, "impute": True,
