@@ -115,9 +115,7 @@ def test_everything_survives_a_trip_through_json():
         "search.no_larger (None there, False now; "
         "true in a race within a budget where no kernel sizes and no dilations are asked for)",
     ]
-    with_both = replace(
-        made, recipe=Recipe(cutout=0.2, sam_radius=0.1), retrain=RetrainConfig(sam_radius=0.3)
-    ).to_json()
+    both = replace(made, recipe=Recipe(cutout=0.2, sam_radius=0.1), retrain=RetrainConfig(sam_radius=0.3)).to_json()
     assert (both["recipe"]["cutout"], both["recipe"]["sam_radius"]) == (0.2, 0.1)
     assert both["retrain"]["sam_radius"] == 0.3
     assert content["tune"]["tuner"] == "halving"
