@@ -24,10 +24,10 @@ WIDER_EPOCHS = 200
 """Of the final training of a wider untouched backbone that have to fit into the whole budget, for it to race. Where
 they do not, more epochs of a narrow one are worth more (docs/search-quality.md)."""
 
-SEARCH_SHARE = 0.25
+SEARCH_SHARE = 0.15
 """Most of a budget that goes into a search which is followed by a race."""
 
-FEWEST_EPOCHS = 7
+FEWEST_EPOCHS = 10
 """Of the final training. A budget that does not leave so many beside search and race goes to the untouched backbone as
 a whole: what is trained so briefly gains more from further epochs than from other kernels (docs/search-quality.md)."""
 
@@ -107,11 +107,10 @@ def plan(
 ) -> Schedule:
     """The longest schedule that fits a budget.
 
-    Search and each trial of the tuning get half as many epochs as the final training. In a race the searched network
-    gets as many as in the final training, which goes on from there, and the untouched backbone as much time; before it
-    the search gets no more than its share of the budget. A short budget gives up trials first, then search and race
-    together: the untouched backbone gets it all, the first quarter as a trial. What does not fit even so is the
-    shortest schedule there is: a run always ends with a trained model.
+    Search and each trial of the tuning get half as many epochs as the final training. In a race the untouched backbone
+    gets as much time as the searched network; before it the search gets no more than its share of the budget. A short
+    budget gives up trials first, then search and race together: the untouched backbone gets it all, the first quarter
+    as a trial. What does not fit even so is the shortest schedule there is: a run always ends with a trained model.
 
     Args:
         budget_seconds: for everything that is still to come.
@@ -136,21 +135,19 @@ def plan(
         backbone = 0.0
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
         tuning = tuning_seconds(num_trials, costs, tune, backbone=backbone)
-        half, whole = (0.0, final + tuning) if tune.race else (tuning, final)
-        epochs = most_epochs(usable, half=half, whole=whole, search=costs.search, most_searched=most)
+        epochs = most_epochs(usable, half=tuning, whole=final, search=costs.search, most_searched=most)
         if epochs >= enough_epochs:
             break
     if searches_before_race and (epochs < FEWEST_EPOCHS or most < 1):
         return _alone(usable, costs)
     epochs = max(epochs, 1)
-    searched = math.ceil(epochs / 2)
-    tuned = epochs if tune.race else searched
+    half = math.ceil(epochs / 2)
     return Schedule(
-        search_epochs=min(searched, most) if costs.search else 0,
+        search_epochs=min(half, most) if costs.search else 0,
         tune_trials=num_trials,
-        tune_epochs=tuned,
+        tune_epochs=half,
         retrain_epochs=epochs,
-        backbone_epochs=backbone_epochs(tuned, costs) if tune.race else None,
+        backbone_epochs=backbone_epochs(half, costs) if tune.race else None,
     )
 
 

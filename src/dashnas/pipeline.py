@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dashnas import race
-from dashnas.budget import FEWEST_EPOCHS, seconds_of_tuning
+from dashnas.budget import FEWEST_EPOCHS, SEARCH_SHARE, seconds_of_tuning
 from dashnas.calibration import calibrate
 from dashnas.config import Schedule
 from dashnas.convert import Conversion
@@ -101,9 +101,9 @@ def search_only(
             raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")
         if architecture is None:
             raise ConfigError(
-                f"{options.budget_seconds:g} s are too few to search: an epoch of the search would take more than a "
-                f"quarter of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give --no-race to "
-                "search all the same, or a larger --budget"
+                f"{options.budget_seconds:g} s are too few to search: an epoch of the search would take more than "
+                f"{SEARCH_SHARE:.0%} of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give --no-race "
+                "to search all the same, or a larger --budget"
             )
         return architecture
 
