@@ -102,8 +102,8 @@ def search_only(
         if architecture is None:
             raise ConfigError(
                 f"{options.budget_seconds:g} s are too few to search: an epoch of the search would take more than "
-                f"{SEARCH_SHARE:.0%} of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give --no-race "
-                "to search all the same, or a larger --budget"
+                f"{SEARCH_SHARE:.0%} of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give "
+                "--no-race to search all the same, or a larger --budget"
             )
         return architecture
 
