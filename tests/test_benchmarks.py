@@ -80,6 +80,12 @@ def test_equal_errors_are_no_gain_also_where_both_are_zero():
     assert row.measured == "+0.0 % [+0.0, +0.0]"
 
 
+def test_where_the_stock_network_made_no_mistake_a_gain_is_relative_to_the_smallest_error_there_is():
+    rows = quality.real(cells(dash=[0.02, 0.02, 0, 0.02, 0.04], backbone=[0, 0.02, 0.02, 0.02, 0.04]))
+    (row,) = [r for r in rows if r.measure.startswith("leaves")]
+    assert row.measured.startswith("+0.0 %")  # -100, 0, 100, 0, 0
+
+
 def test_what_was_not_measured_does_not_hold():
     rows = {row.measure: row for row in quality.real(cells(dash=STOCK, backbone=STOCK))}
     assert "not run, or not all of it: " in rows["mean rank among the other methods"].measured

@@ -125,6 +125,7 @@ def test_before_a_race_the_search_has_no_more_than_its_share_and_the_training_en
     assert schedule.search_epochs <= math.ceil(schedule.retrain_epochs / 2)
     if schedule.search_epochs:
         assert schedule.retrain_epochs >= FEWEST_EPOCHS
+        assert schedule.tune_epochs == math.ceil(schedule.retrain_epochs / 2)
 
 
 @pytest.mark.parametrize(("budget", "searched", "trained"), [(40, 0, 27), (100, 3, 18), (200, 6, 38)])
@@ -150,6 +151,8 @@ def test_where_the_cheapest_search_does_not_fit_none_does(backbone, budget, subs
         return plan(budget, costs, trials=1, enough_epochs=10, tune=RACE).search_epochs > 0
 
     costs = EpochCosts(search=0.0, derived=0.0, backbone=backbone, retrain_share=1.2)
+    by_sam = with_cheapest_search(replace(costs, backbone=2 * backbone), subsample, sharpness_aware=True)
+    assert by_sam.search == with_cheapest_search(costs, subsample).search
     for search, derived in ((2.0, 0.5), (3.0, 1.0), (2.0, 2.0), (20.0, 4.0)):
         dearer = replace(costs, search=search * subsample * backbone, derived=derived * backbone)
         assert searches(with_cheapest_search(costs, subsample)) or not searches(dearer)

@@ -4,13 +4,14 @@ import pytest
 from torch import nn
 
 import dashnas.calibration
-from dashnas.calibration import SOME_DROPOUT, _sample_phases, calibrate, settle_micro_batches
+from dashnas.calibration import SOME_DROPOUT, _sample_phases, calibrate, calibrate_backbone, settle_micro_batches
 from dashnas.convert import largest_architecture, mixtures
 from dashnas.errors import NotEnoughMemoryError
 from dashnas.inference_cost import num_parameters
 from dashnas.job import NETWORKS
 from dashnas.memory import count_step
 from dashnas.phases import settled_schedule
+from dashnas.presets import SAM_RADIUS
 from dashnas.space import Architecture, Candidate
 from dashnas.training import steps_per_epoch
 from tiny import job, options
@@ -86,6 +87,52 @@ def test_dropout_takes_time_only_where_the_recipe_has_it(monkeypatch):
         assert weighed == {("search", 0.0), *((name, dropout or SOME_DROPOUT) for name in ("derived", "backbone"))}
         timed.clear()
         weighed.clear()
+
+
+@pytest.mark.parametrize(
+    ("more", "weighed", "timed"),
+    [
+        ({}, 0.0, 0.0),
+        ({"sam_radius": 0.3}, 0.3, 0.3),
+        ({"budget_seconds": 60, "race": True}, SAM_RADIUS, 0.0),  # which it may come to in the end
+        ({"budget_seconds": 60, "race": True, "sam_radius": 0.0}, 0.0, 0.0),
+    ],
+)
+def test_sharpness_aware_steps_are_weighed_where_there_may_be_some_and_timed_where_the_recipe_has_them(
+    more, weighed, timed, monkeypatch
+):
+    seen = {"weighed": set(), "timed": set()}
+
+    def look(kind, result):
+        def looked(phase, device, **_):
+            seen[kind].add((phase.name, phase.sam_radius))
+            return result(phase, device)
+
+        return looked
+
+    monkeypatch.setattr("dashnas.calibration.time_steps", look("timed", lambda *_: 1.0))
+    monkeypatch.setattr("dashnas.calibration.count_step", look("weighed", count_step))
+    asked = options(epochs=None, tune_trials=None, **more) if "budget_seconds" in more else options(**more)
+    with job(asked) as one:
+        calibrate(one)
+    assert seen["weighed"] == {("search", 0.0), ("derived", weighed), ("backbone", weighed)}
+    assert seen["timed"] == {("search", 0.0), ("derived", timed), ("backbone", timed)}
+
+
+def test_weights_have_to_fit_once_more_where_training_may_be_sharpness_aware(monkeypatch):
+    with job() as one:
+        size = sum(parameter.nbytes for parameter in one.network(None).parameters())
+    for radius, copies in ((0.0, 3), (0.1, 4)):
+        monkeypatch.setattr("dashnas.calibration.free_bytes", lambda device, copies=copies: copies * size - 1)
+        with job(options(architecture=ARCHITECTURE, sam_radius=radius, ensemble=1)) as one:
+            one.networks = {"backbone"}
+            with pytest.raises(NotEnoughMemoryError, match="the weights of the untouched backbone"):
+                calibrate_backbone(one)
+        monkeypatch.setattr("dashnas.calibration.free_bytes", lambda device, copies=copies: copies * size)
+        with job(options(architecture=ARCHITECTURE, sam_radius=radius)) as one:
+            one.networks = {"backbone"}
+            with pytest.raises(NotEnoughMemoryError, match="a training step of the untouched backbone would take"):
+                calibrate_backbone(one)
 
 
 def test_a_resumed_run_weighs_the_search_by_the_plan_that_was_saved():

@@ -32,10 +32,15 @@ REFUSED = [
     (Recipe, {"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
     (Recipe, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
     (Recipe, {"cutout": 1.0}, r"cutout must lie in \[0, 1\), got 1.0"),
-    (Recipe, {"sam_radius": -0.1}, "sam_radius must not be negative, got -0.1"),
-    (Recipe, {"sam_radius": float("nan")}, "sam_radius must not be negative, got nan"),
-    (RetrainConfig, {"sam_radius": -0.1}, "sam_radius must not be negative, got -0.1"),
-    (Schedule, {**SCHEDULE, "sam_radius": 0.0}, "sam_radius must be positive, or None for none, got 0.0"),
+    *(
+        (config, {**more, name: value}, rf"{name} must lie in \[0, 10\], got {value}")
+        for config, more, name in (
+            (Recipe, {}, "sam_radius"),
+            (RetrainConfig, {}, "sam_radius_in_budget"),
+            (Schedule, SCHEDULE, "sam_radius"),
+        )
+        for value in (-0.1, float("nan"), 10.5, float("inf"))
+    ),
     (SearchConfig, {"learning_rate": -1}, "learning_rate must be positive, got -1"),
     (SearchConfig, {"arch_learning_rate": 0}, "arch_learning_rate must be positive, got 0"),
     (SearchConfig, {"temperature": 0}, "temperature must be positive, got 0"),
@@ -111,13 +116,17 @@ def test_everything_survives_a_trip_through_json():
         "ensemble (None there, 1 now)",
         "recipe.cutout (None there, 0.0 now)",
         "recipe.sam_radius (None there, 0.0 now)",
-        "retrain.sam_radius (None there, 0.0 now)",
+        "retrain.sam_radius_in_budget (None there, 0.0 now; "
+        "0.1 in default and quick, within a budget that has a race, unless --sam-radius is given, of which 0 goes on "
+        "without)",
         "search.no_larger (None there, False now; "
         "true in a race within a budget where no kernel sizes and no dilations are asked for)",
     ]
-    both = replace(made, recipe=Recipe(cutout=0.2, sam_radius=0.1), retrain=RetrainConfig(sam_radius=0.3)).to_json()
+    both = replace(
+        made, recipe=Recipe(cutout=0.2, sam_radius=0.1), retrain=RetrainConfig(sam_radius_in_budget=0.3)
+    ).to_json()
     assert (both["recipe"]["cutout"], both["recipe"]["sam_radius"]) == (0.2, 0.1)
-    assert both["retrain"]["sam_radius"] == 0.3
+    assert both["retrain"]["sam_radius_in_budget"] == 0.3
     assert content["tune"]["tuner"] == "halving"
     assert content["schedule"]["retrain_epochs"] == 1
 

@@ -2,8 +2,11 @@
 
 import json
 import math
+import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import count
 
 import numpy as np
 import pytest
@@ -17,11 +20,12 @@ from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.errors import ConfigError, ConversionError, NotEnoughMemoryError, RunError
 from dashnas.job import Job
 from dashnas.metrics import get_metric, score
+from dashnas.presets import SAM_RADIUS
 from dashnas.probe import HeadProbe
 from dashnas.recipe import Recipe
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.space import Architecture, Candidate
-from dashnas.training import DivergedError
+from dashnas.training import DivergedError, Interrupted
 from tiny import CLASSES, SPATIAL, Messages, arrays, options
 
 KINDS = list(TargetKind)
@@ -451,6 +455,45 @@ def test_a_run_without_a_search_can_be_repeated_by_its_schedule(unbeatable, minu
     assert again["no_search"] == "schedule"
 
 
+class TestSharpnessAwareTraining:
+    @pytest.fixture
+    def asked(self, told, minute, monkeypatch):
+        """A minute that leaves the final training sharpness-aware; the searched network wins."""
+        monkeypatch.setattr("dashnas.scheduling.SAM_EPOCHS", 1)
+        monkeypatch.setattr("dashnas.scheduling.most_epochs", lambda *_, **__: 3)
+        told(backbone=0.5, derived=0.3)
+        return options(race=True, ensemble=2, **minute)
+
+    def test_is_told_and_all_networks_have_it(self, asked, monkeypatch, tmp_path):
+        radii = set()
+        train = retrain.train
+
+        def noted(phase, session):
+            radii.add((phase.name, phase.sam_radius))
+            return train(phase, session)
+
+        monkeypatch.setattr(retrain, "train", noted)
+        listener = Messages()
+        summary = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run", reporter=listener).summary
+        assert {"retrain", "backbone"} <= {name for name, _ in radii}
+        assert {radius for _, radius in radii} == {SAM_RADIUS}
+        assert summary["schedule"]["sam_radius"] == SAM_RADIUS
+        assert summary["recipe"]["sam_radius"] == summary["backbone_recipe"]["sam_radius"] == SAM_RADIUS
+        assert any(text.startswith("recipe: ") and text.endswith("sam radius 0.1") for text in listener.told)
+
+    def test_goes_on_where_it_was_stopped_and_is_repeated_by_its_schedule(self, asked, monkeypatch, tmp_path):
+        undisturbed = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "a").summary
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+        for path in ("result.json", "checkpoints/retrain.pt", "checkpoints/backbone.pt", "checkpoints/member-1.pt"):
+            (tmp_path / "b" / path).unlink(missing_ok=True)
+        steps = count(1)
+        monkeypatch.setattr("dashnas.training.graceful_interrupt", lambda: nullcontext(lambda: next(steps) == 5))
+        with pytest.raises(Interrupted):
+            fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "b")
+        resumed = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "b").summary
+        assert resumed["scores"] == undisturbed["scores"]
+
+
 @pytest.mark.parametrize("winner", ["backbone", "derived"])
 def test_an_untouched_backbone_that_is_wider_is_trained_and_saved_as_such(winner, told, tmp_path):
     told(backbone=0.4 if winner == "derived" else 0.2, derived=0.3)
@@ -600,7 +643,7 @@ def test_dense_targets_have_no_head_to_choose(told):
 def test_a_search_alone_is_refused_where_the_budget_is_too_short_for_it(monkeypatch, tmp_path):
     monkeypatch.setattr("dashnas.budget.FEWEST_EPOCHS", 10**9)
     asked = options(race=True, epochs=None, tune_trials=None, budget_seconds=3.0)
-    with pytest.raises(ConfigError, match=r"are too few to search.*larger --budget"):
+    with pytest.raises(ConfigError, match=r"are too few to search.*more than 13% of them.*larger --budget"):
         search_only(arrays(TargetKind.CLASSES), asked, out=tmp_path / "run")
 
 

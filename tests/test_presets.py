@@ -156,13 +156,14 @@ def test_what_is_searched_is_no_larger_than_the_untouched_network_where_epochs_a
 def test_the_final_training_may_be_sharpness_aware_in_a_race_within_a_budget_unless_something_else_is_asked_for(preset):
     for more in ({"budget_seconds": 60}, {"budget_seconds": 60, "kernel_sizes": (3, 9)}):
         config = resolve(Options(preset=preset, **more), spec(1), 300)
-        assert (config.retrain.sam_radius, config.recipe.sam_radius) == (SAM_RADIUS, 0.0)
-    for more in ({}, {"epochs": 10}, {"budget_seconds": 60, "race": False}):
-        assert resolve(Options(preset=preset, **more), spec(1), 300).retrain.sam_radius == 0
+        assert (config.retrain.sam_radius_in_budget, config.recipe.sam_radius) == (SAM_RADIUS, 0.0)
+    timed = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1, backbone_epochs=2)
+    for more in ({}, {"epochs": 10}, {"budget_seconds": 60, "race": False}, {"schedule": timed}):
+        assert resolve(Options(preset=preset, **more), spec(1), 300).retrain.sam_radius_in_budget == 0
     for asked in (0.0, 0.3):
         config = resolve(Options(preset=preset, budget_seconds=60, sam_radius=asked), spec(1), 300)
-        assert (config.retrain.sam_radius, config.recipe.sam_radius) == (0.0, asked)
-    assert resolve(Options(preset="paper", budget_seconds=60), spec(1), 300).retrain.sam_radius == 0
+        assert (config.retrain.sam_radius_in_budget, config.recipe.sam_radius) == (0.0, asked)
+    assert resolve(Options(preset="paper", budget_seconds=60), spec(1), 300).retrain.sam_radius_in_budget == 0
 
 
 @pytest.mark.parametrize(("asked", "kept"), [(None, 0.1), (0.0, None), (0.3, None)])
@@ -238,7 +239,7 @@ def test_the_usual_epochs_do_not_depend_on_the_batch_size(batch_size):
 def test_an_optimiser_brings_its_usual_rate_to_every_preset_without_a_grid():
     large = DataSpec(channels=3, spatial_shape=(224, 224), target_kind=TargetKind.CLASSES, outputs=1000)
     assert resolve(Options(preset="imagenet", optimiser="adamw"), large, 1000).recipe == RECIPES[Optimiser.ADAMW]
-    with pytest.raises(ConfigError, match="tries a grid of its own for optimiser"):
+    with pytest.raises(ConfigError, match="takes its recipes from a grid; leave out optimiser"):
         resolve(Options(preset="paper", optimiser="adamw"), spec(1), 300)
     with pytest.raises(ConfigError, match=r"unknown optimiser 'adam'.*adamw"):
         Options(optimiser="adam")
@@ -316,7 +317,8 @@ REFUSED = [
     ({"preset": "paper", "race": True}, "the preset 'paper' has no race"),
     ({"architecture": Architecture({"a": Candidate(3)}), "race": True}, "an architecture that is given is trained"),
     ({"epochs": 0}, "retrain_epochs must be at least 1, got 0"),
-    ({"preset": "paper", "dropout": 0.1}, "the preset 'paper' tries a grid of its own for dropout"),
+    ({"preset": "paper", "dropout": 0.1}, "the preset 'paper' takes its recipes from a grid; leave out dropout"),
+    ({"preset": "paper", "sam_radius": 0.0}, "the preset 'paper' takes its recipes from a grid; leave out sam_radius"),
     ({"schedule": dataclasses.replace(NO_SEARCH, width=8), "width": 16}, "was made for width 8, but width 16 was"),
     ({"kernel_sizes": (3, 4)}, "kernel_size must be odd"),
     ({"per_axis": True}, "per_axis is for images; signals have one axis only"),

@@ -73,23 +73,30 @@ def test_after_a_race_the_training_fills_what_is_left(beside, members, touched, 
 
 
 @pytest.mark.parametrize(
-    ("seconds", "more", "epochs", "radius"),
+    ("seconds", "more", "beside", "members", "epochs", "radius"),
     [
         # 50 s, of which 12 % in reserve, at 1.25 epochs' time each
-        (0.35, {}, 50, 0.1),  # 50 of twice the time
-        (0.36, {}, 97, None),  # 48 of twice the time would be too few
-        (0.01, {}, 400, 0.1),  # the most there are
-        (0.35, {"sam_radius": 0.0}, 100, None),
+        (0.35, {}, False, 1, 50, 0.1),  # 50 of twice the time
+        (0.36, {}, False, 1, 97, None),  # 48 of twice the time would be too few
+        (0.01, {}, False, 1, 400, 0.1),  # the most there are
+        (0.35, {"sam_radius": 0.0}, False, 1, 100, None),
+        (0.2, {}, True, 1, 88, None),  # two networks share the time
+        (0.1, {}, True, 1, 88, 0.1),
+        (0.1, {}, True, 2, 58, 0.1),
     ],
 )
-def test_with_time_for_many_epochs_half_as_many_are_sharpness_aware(seconds, more, epochs, radius, monkeypatch):
+def test_with_time_for_many_epochs_half_as_many_are_sharpness_aware(
+    seconds, more, beside, members, epochs, radius, monkeypatch
+):
     schedule = Schedule(search_epochs=3, tune_trials=1, tune_epochs=2, retrain_epochs=4, width=16)
     with job(options(race=True, epochs=None, tune_trials=None, budget_seconds=100, **more)) as one:
-        one.beside = False
+        one.beside = beside
         monkeypatch.setattr(
             "dashnas.scheduling.len", lambda part: 125 if part is one.data.development else 100, raising=False
         )
-        after = schedule_after_race(one, schedule, ["derived"], {"derived": seconds}, spent=50.0, touched=True)
+        trained = ["derived"] * members
+        decided_before = replace(schedule, sam_radius=0.2)  # by a process that was killed before it went on
+        after = schedule_after_race(one, decided_before, trained, {"derived": seconds}, spent=50.0, touched=True)
     assert after == replace(schedule, retrain_epochs=epochs, sam_radius=radius)
 
 

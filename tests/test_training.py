@@ -3,6 +3,7 @@
 import math
 import weakref
 from collections.abc import Callable
+from itertools import count
 
 import numpy as np
 import pytest
@@ -179,6 +180,16 @@ class TestSharpnessAware:
         for name, more in {"plain": {}, "sam": {"sam_radius": 0.5}}.items():
             trained(part, tmp_path / name, epochs=1, batch_size=33, **more)
         assert read_events(tmp_path / "sam")[0]["loss"] == read_events(tmp_path / "plain")[0]["loss"]
+
+    def test_a_loss_that_is_infinite_nearby_in_the_last_step_is_a_training_that_diverged(self, part, tmp_path):
+        losses = count(1)
+
+        @Loss
+        def loss(output: Tensor, batch: Batch) -> Tensor:
+            return cross_entropy(output, batch) * (math.inf if next(losses) == 4 else 1)
+
+        with pytest.raises(DivergedError):
+            trained(part, tmp_path, epochs=1, loss=loss, sam_radius=0.2)
 
     def test_noise_is_the_same_at_both_places(self, part, tmp_path):
         drawn = trained(part, tmp_path, sam_radius=0.2).model.drawn

@@ -25,7 +25,7 @@ WIDER_EPOCHS = 200
 they do not, more epochs of a narrow one are worth more (docs/search-quality.md)."""
 
 SEARCH_SHARE = 0.15
-"""Most of a budget that goes into a search which is followed by a race."""
+"""Most of what a budget leaves beside its reserve that goes into a search which is followed by a race."""
 
 FEWEST_EPOCHS = 10
 """Of the final training. A budget that does not leave so many beside search and race goes to the untouched backbone as
@@ -34,6 +34,9 @@ a whole: what is trained so briefly gains more from further epochs than from oth
 SAM_EPOCHS = 50
 """Of a final training by sharpness-aware minimisation, at least. With fewer, twice as many plain ones are as good
 (docs/search-quality.md)."""
+
+SAM_STEPS = 2
+"""Plain steps that one by sharpness-aware minimisation takes."""
 
 TIMING_SECONDS = 3.0
 """After so much timing of one network no further step of it is timed."""
@@ -141,13 +144,13 @@ def plan(
     if searches_before_race and (epochs < FEWEST_EPOCHS or most < 1):
         return _alone(usable, costs)
     epochs = max(epochs, 1)
-    half = math.ceil(epochs / 2)
+    halved = math.ceil(epochs / 2)
     return Schedule(
-        search_epochs=min(half, most) if costs.search else 0,
+        search_epochs=min(halved, most) if costs.search else 0,
         tune_trials=num_trials,
-        tune_epochs=half,
+        tune_epochs=halved,
         retrain_epochs=epochs,
-        backbone_epochs=backbone_epochs(half, costs) if tune.race else None,
+        backbone_epochs=backbone_epochs(halved, costs) if tune.race else None,
     )
 
 
@@ -164,14 +167,15 @@ def _alone(usable: float, costs: EpochCosts) -> Schedule:
     )
 
 
-def with_cheapest_search(costs: EpochCosts, subsample: float) -> EpochCosts:
+def with_cheapest_search(costs: EpochCosts, subsample: float, *, sharpness_aware: bool = False) -> EpochCosts:
     """What epochs would cost at least with a search of full mixtures, from what those of the untouched backbone do.
 
     Args:
         costs: of the untouched backbone.
         subsample: share of the batches that an epoch of the search visits.
+        sharpness_aware: whether the untouched backbone's steps are, which no search's are.
     """
-    search = CHEAPEST_SEARCH * subsample * costs.backbone
+    search = CHEAPEST_SEARCH * subsample * costs.backbone / (SAM_STEPS if sharpness_aware else 1)
     return replace(costs, search=search, derived=CHEAPEST_DERIVED * costs.backbone)
 
 

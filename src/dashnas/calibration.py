@@ -1,7 +1,7 @@
 """What the networks of a run need before it trains them: the memory of a step, and its time."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -25,7 +25,8 @@ HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs ne
 """Where not even the smallest micro-batch fits."""
 
 IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4}
-"""Numbers in memory for each weight: itself, its gradient and its one or two moments."""
+"""Numbers in memory for each weight: itself, its gradient and its one or two moments. One more, a copy of it, where
+training may be sharpness-aware."""
 
 SOME_DROPOUT = 0.05
 """Of the networks that are weighed: the masks take memory, whatever the probability is."""
@@ -110,6 +111,7 @@ def _step_seconds(job: Job, precision: Precision) -> float:
     name = "backbone" if job.given_architecture is None else "derived"
     phase = _sample_training(job, name, job.given_architecture)
     need = _weigh(job, phase, free_bytes(job.session.device), measure=False)
+    phase.sam_radius = job.config.recipe.sam_radius
     return time_steps(phase, job.session.device, micro_batch=need.micro_batch)
 
 
@@ -118,6 +120,9 @@ def _epoch_costs(job: Job, phases: Mapping[str, Phase], micro_batches: Mapping[s
         for module in (module for phase in phases.values() for module in phase.model.modules()):
             if getattr(module, "p", None) == SOME_DROPOUT:
                 module.p = 0.0  # type: ignore[assignment]
+    for name, phase in phases.items():
+        if name != "search":
+            phase.sam_radius = job.config.recipe.sam_radius
     seconds = {
         name: time_steps(phase, job.session.device, micro_batch=micro_batches[name]) for name, phase in phases.items()
     }
@@ -207,7 +212,8 @@ def _refuse_too_large(job: Job) -> None:
     least, limit = _limit(job, free_bytes(job.session.device))
     for name, network in networks.items():
         optimiser = Optimiser.SGD if name == "search" else job.config.recipe.optimiser
-        size = IN_TRAINING[optimiser] * sum(parameter.nbytes for parameter in network.parameters())
+        copies = IN_TRAINING[optimiser] + (name != "search" and _sam_radius(job) > 0)
+        size = copies * sum(parameter.nbytes for parameter in network.parameters())
         if size > least:
             raise NotEnoughMemoryError(
                 f"the weights of {NETWORKS[name]}, their gradients and momentum would take "
@@ -235,7 +241,7 @@ def _sample_phases(job: Job) -> dict[str, Phase]:
 def _sample_trainings(
     job: Job, architecture: Architecture | None, names: Collection[str] = ("derived", "backbone")
 ) -> dict[str, Phase]:
-    """Of the networks that are no supernets; they have dropout, as the recipes to try may."""
+    """Of the networks that are no supernets; they have dropout and are sharpness-aware, as recipes to come may be."""
     return {
         name: _sample_training(job, name, chosen)
         for name, chosen in (("derived", architecture), ("backbone", None))
@@ -244,8 +250,14 @@ def _sample_trainings(
 
 
 def _sample_training(job: Job, name: str, architecture: Architecture | None) -> Phase:
-    config = job.config
+    recipe = replace(job.config.recipe, sam_radius=_sam_radius(job))
     return retrain_phase(
-        name, job.network(architecture, config.recipe.dropout or SOME_DROPOUT), job.data.train, job.loss,
-        config.recipe, config.retrain, epochs=1, batch_size=job.batch_size, seed=0,
+        name, job.network(architecture, recipe.dropout or SOME_DROPOUT), job.data.train, job.loss,
+        recipe, job.config.retrain, epochs=1, batch_size=job.batch_size, seed=0,
     )  # fmt: skip
+
+
+def _sam_radius(job: Job) -> float:
+    """Of sharpness-aware minimisation, wherever in the run there may be any; 0 where there is none."""
+    planned = None if job.config.schedule is None else job.config.schedule.sam_radius
+    return job.config.recipe.sam_radius or job.config.retrain.sam_radius_in_budget or planned or 0.0

@@ -10,6 +10,9 @@ MOST = 10**9
 """Of epochs, trials, samples of a batch or channels. No machine has time or memory for more, and PyTorch breaks beyond
 64 bits."""
 
+MOST_SAM_RADIUS = 10
+"""A hundred times the usual one; further away nothing is learned."""
+
 
 def require(condition: bool, message: str) -> None:
     if not condition:
@@ -21,6 +24,10 @@ def require_count(name: str, value: int) -> None:
     require(is_whole, f"{name} must be a whole number, got {value!r}")
     require(value >= 1, f"{name} must be at least 1, got {value}")
     require(value <= MOST, f"{name} must be at most {MOST}, got {value}")
+
+
+def require_sam_radius(name: str, value: float) -> None:
+    require(0 <= value <= MOST_SAM_RADIUS, f"{name} must lie in [0, {MOST_SAM_RADIUS}], got {value}")
 
 
 def require_positive_or_none(name: str, value: float | None) -> None:

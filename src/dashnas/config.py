@@ -1,11 +1,11 @@
 """Settings of each phase: frozen dataclasses that serve Python, the command line and saved runs alike."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from math import inf
 from typing import Any, Literal
 
-from dashnas.checks import MOST, read_name, require, require_count, require_positive_or_none
+from dashnas.checks import MOST, read_name, require, require_count, require_positive_or_none, require_sam_radius
 from dashnas.data.config import DataConfig
 from dashnas.data.task_data import CLEAN, check_protocol
 from dashnas.errors import unknown_name
@@ -138,12 +138,13 @@ class RetrainConfig:
     """Largest norm of the gradients together; None never clips."""
     precision: Precision = Precision.FLOAT32
     """Of its arithmetic, and the tuning's. A plain string does too."""
-    sam_radius: float = 0.0
-    """Of sharpness-aware minimisation in a final training for which a budget has time enough; 0 is never."""
+    sam_radius_in_budget: float = 0.0
+    """Of sharpness-aware minimisation in a final training for which a budget has time enough, by its schedule; 0 is
+    without. A training itself has that of its recipe."""
 
     def __post_init__(self) -> None:
         require_positive_or_none("clip", self.clip)
-        require(0 <= self.sam_radius < inf, f"sam_radius must not be negative, got {self.sam_radius}")
+        require_sam_radius("sam_radius_in_budget", self.sam_radius_in_budget)
         read_name(self, "precision", Precision)
 
 
@@ -175,7 +176,8 @@ class Schedule:
     """Of sharpness-aware minimisation in the final training, where a budget chose it."""
 
     def __post_init__(self) -> None:
-        require_positive_or_none("sam_radius", self.sam_radius)
+        if self.sam_radius is not None:
+            require_sam_radius("sam_radius", self.sam_radius)
         require(self.search_epochs >= 0, f"search_epochs must not be negative, got {self.search_epochs}")
         require(self.search_epochs <= MOST, f"search_epochs must be at most {MOST}, got {self.search_epochs}")
         for name in ("tune_trials", "tune_epochs", "retrain_epochs"):
@@ -189,6 +191,10 @@ class Schedule:
             self.backbone_width is None or (self.width is not None and self.backbone_width > self.width),
             f"backbone_width must be larger than width ({self.width}), or None for the same; got {self.backbone_width}",
         )
+
+    def final_recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe of the final training, from the one that was raced with."""
+        return recipe if self.sam_radius is None else replace(recipe, sam_radius=self.sam_radius)
 
     def epochs_of(self, network: str) -> int:
         """Epochs of one of the networks that race, by its name."""
@@ -284,8 +290,8 @@ class FitConfig:
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file.
 
-        `ensemble`, `recipe.cutout`, `recipe.sam_radius`, `search.no_larger` and `retrain.sam_radius` stand there only
-        where they change anything: settings of runs from before there were these fields stay the same.
+        `ensemble`, `recipe.cutout`, `recipe.sam_radius`, `search.no_larger` and `retrain.sam_radius_in_budget` stand
+        there only where they change anything: settings of runs from before there were these fields stay the same.
         """
         content = asdict(self) | {"space": None if self.space is None else self.space.to_json()}
         if self.ensemble == 1:
@@ -296,12 +302,16 @@ class FitConfig:
             del content["recipe"]["sam_radius"]
         if not self.search.no_larger:
             del content["search"]["no_larger"]
-        if not self.retrain.sam_radius:
-            del content["retrain"]["sam_radius"]
+        if not self.retrain.sam_radius_in_budget:
+            del content["retrain"]["sam_radius_in_budget"]
         return content
 
 
-FOLLOWS = {"search.no_larger": "; true in a race within a budget where no kernel sizes and no dilations are asked for"}
+FOLLOWS = {
+    "search.no_larger": "; true in a race within a budget where no kernel sizes and no dilations are asked for",
+    "retrain.sam_radius_in_budget": "; 0.1 in default and quick, within a budget that has a race, unless "
+    "--sam-radius is given, of which 0 goes on without",
+}
 """What those settings follow from that are no options, by their dotted names."""
 
 

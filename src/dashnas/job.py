@@ -338,8 +338,7 @@ class Job:
             DivergedError: it diverged at every attempt.
             RunError: the weights of the race are gone.
         """
-        if schedule.sam_radius is not None:
-            recipe = replace(recipe, sam_radius=schedule.sam_radius)
+        recipe = schedule.final_recipe(recipe)
         network = self.network(architecture, recipe.dropout, copy)
         if tuned is not None:
             load_tuned_weights(self.session.run, tuned, network)

@@ -259,8 +259,7 @@ def tune(job: Job, found: Searched) -> Tuned:
     confidence = {trial.network: trial.confidence for trial in raced}
     if len(raced) > 1:
         job.session.reporter.message(_describe_race(best.network, raced, job.metric.name))
-    final = best.recipe if schedule.sam_radius is None else replace(best.recipe, sam_radius=schedule.sam_radius)
-    job.session.reporter.message(f"recipe: {final.describe()}")
+    job.session.reporter.message(f"recipe: {schedule.final_recipe(best.recipe).describe()}")
     tuned = Tuned(
         members=members,
         entrants=entrants,
@@ -378,6 +377,8 @@ def _describe_head(head: HeadProbe, cells: tuple[int, ...] | None, metric: str) 
 
 
 def _describe_training(schedule: Schedule) -> str:
+    sharpness_aware = "" if not schedule.sam_radius else ", sharpness-aware"
     return (
-        f"tune {schedule.tune_trials} x {schedule.tune_epochs} epochs at most; retrain {schedule.retrain_epochs} epochs"
+        f"tune {schedule.tune_trials} x {schedule.tune_epochs} epochs at most; "
+        f"retrain {schedule.retrain_epochs} epochs{sharpness_aware}"
     )

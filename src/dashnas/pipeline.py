@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dashnas import race
-from dashnas.budget import FEWEST_EPOCHS, SEARCH_SHARE, seconds_of_tuning
+from dashnas.budget import FEWEST_EPOCHS, RESERVE, SAM_STEPS, SEARCH_SHARE, seconds_of_tuning
 from dashnas.calibration import calibrate
 from dashnas.config import Schedule
 from dashnas.convert import Conversion
@@ -100,10 +100,11 @@ def search_only(
         if found.no_search == "schedule":
             raise ConfigError("the schedule that was given has no search; give one with at least 1 epoch of it")
         if architecture is None:
+            share = SEARCH_SHARE * (1 - RESERVE)
             raise ConfigError(
                 f"{options.budget_seconds:g} s are too few to search: an epoch of the search would take more than "
-                f"{SEARCH_SHARE:.0%} of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give "
-                "--no-race to search all the same, or a larger --budget"
+                f"{share:.0%} of them, or leave fewer than {FEWEST_EPOCHS} epochs for the training; give --no-race to "
+                "search all the same, or a larger --budget"
             )
         return architecture
 
@@ -144,6 +145,8 @@ def dry_run(source: Any, options: Options | None = None, *, reporter: Reporter |
         costs = calibration.costs
         _, conversion = job.supernet()
         epoch_share, others = schedule.retrain_epochs * costs.retrain_share, costs.members - 1
+        if schedule.sam_radius and not job.config.recipe.sam_radius:  # steps were timed with the recipe alone
+            epoch_share *= SAM_STEPS
         return DryRun(
             settings=job.config.to_json(),
             schedule=schedule,

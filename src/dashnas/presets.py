@@ -117,8 +117,8 @@ class Options:
     position count there too."""
     sam_radius: float | None = None
     """Of sharpness-aware minimisation in tuning and training, whose steps take twice the time; 0 is without. None is
-    without, but in `default` and `quick`, within a budget that has a race, with it in a final training that gets epochs
-    enough."""
+    without, but as a schedule that is repeated has it, and in `default` and `quick`, within a budget that has a race,
+    with it in a final training that gets epochs enough."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""
     official: bool = False
@@ -197,13 +197,12 @@ def resolve(
     recipe = {name: value for name in names if (value := getattr(options, name)) is not None}
     if recipe and config.tune.tuner is Tuner.GRID:
         raise ConfigError(
-            f"the preset {options.preset!r} tries a grid of its own for {', '.join(recipe)}; leave these out, "
+            f"the preset {options.preset!r} takes its recipes from a grid; leave out {', '.join(recipe)}, "
             "or take another preset"
         )
     if options.optimiser is not None and options.optimiser is not config.recipe.optimiser:
         config = replace(config, recipe=RECIPES[options.optimiser])
     race = _race(options, config)
-    is_raced_in_budget = race and _is_budgeted(options)
     width, search_width = _widths(options, config)
     return replace(
         config,
@@ -218,11 +217,13 @@ def resolve(
         space=_space(options, spec, config.space),
         recipe=replace(config.recipe, **recipe),
         tune=replace(config.tune, race=race),
-        search=_search(options, config.search, no_larger=is_raced_in_budget and _is_space_free(options)),
+        search=_search(options, config.search, no_larger=race and _is_budgeted(options) and _is_space_free(options)),
         retrain=replace(
             config.retrain,
             precision=options.precision or config.retrain.precision,
-            sam_radius=config.retrain.sam_radius if is_raced_in_budget and options.sam_radius is None else 0.0,
+            sam_radius_in_budget=config.retrain.sam_radius_in_budget
+            if race and options.budget_seconds is not None and options.sam_radius is None
+            else 0.0,
         ),
         budget_seconds=options.budget_seconds,
         schedule=_schedule(options, config, samples, race),
@@ -387,7 +388,7 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(
-            clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32, sam_radius=SAM_RADIUS
+            clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32, sam_radius_in_budget=SAM_RADIUS
         ),
     )
 

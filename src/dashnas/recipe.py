@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from math import inf
 
-from dashnas.checks import read_name, require
+from dashnas.checks import read_name, require, require_sam_radius
 
 
 class Optimiser(StrEnum):
@@ -42,7 +42,7 @@ class Recipe:
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
         require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
         require(0 <= self.cutout < 1, f"cutout must lie in [0, 1), got {self.cutout}")
-        require(0 <= self.sam_radius < inf, f"sam_radius must not be negative, got {self.sam_radius}")
+        require_sam_radius("sam_radius", self.sam_radius)
 
     def describe(self) -> str:
         """In words, for a message or a table."""

@@ -8,6 +8,7 @@ from functools import partial
 from dashnas.budget import (
     RESERVE,
     SAM_EPOCHS,
+    SAM_STEPS,
     WIDER_EPOCHS,
     EpochCosts,
     Planner,
@@ -109,7 +110,11 @@ def _schedule_without_search(job: Job, deadline: float, width: int | None, plann
     A few steps of a supernet can take longer than the whole budget.
     """
     job.use_width(width)
-    costs = with_cheapest_search(calibrate_backbone(job).costs, job.config.search.subsample)
+    costs = with_cheapest_search(
+        calibrate_backbone(job).costs,
+        job.config.search.subsample,
+        sharpness_aware=job.config.recipe.sam_radius > 0,
+    )
     schedule, _ = _plan_within(job, deadline - time.monotonic(), costs, planner)
     return None if schedule.search_epochs else schedule
 
@@ -164,10 +169,10 @@ def schedule_after_race(
     # A network that diverged in the race has no time of its own.
     seconds = sum(epochs.get(name, epochs[members[0]]) for name in trained) / job.config.tune.subsample
     whole = len(job.data.development) / len(job.data.train) * seconds
-    usable, radius = left * (1 - RESERVE), job.config.retrain.sam_radius
-    if radius and (epochs_by_sam := most_epochs(usable, whole=2 * whole)) >= SAM_EPOCHS:
+    usable, radius = left * (1 - RESERVE), job.config.retrain.sam_radius_in_budget
+    if radius and (epochs_by_sam := most_epochs(usable, whole=SAM_STEPS * whole)) >= SAM_EPOCHS:
         return replace(schedule, retrain_epochs=epochs_by_sam, sam_radius=radius)
-    return replace(schedule, retrain_epochs=max(most_epochs(usable, whole=whole), 1))
+    return replace(schedule, retrain_epochs=max(most_epochs(usable, whole=whole), 1), sam_radius=None)
 
 
 def _plan_within(job: Job, seconds: float, costs: EpochCosts, planner: Planner) -> tuple[Schedule, bool]:

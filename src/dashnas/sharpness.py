@@ -1,10 +1,13 @@
 """Sharpness-aware minimisation: a step by the gradient not at the weights, but where the loss is worst nearby."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+SMALLEST_NORM = 1e-12
+"""Of all gradients together. Where it is smaller the move is too: it is the root of squares that may have become 0."""
 
 
 @contextmanager
@@ -21,17 +24,24 @@ def worst_nearby(model: nn.Module, radius: float) -> Iterator[None]:
     Reference: Foret et al. 2021 (arXiv:2010.01412), Equation 2.
     """
     moved = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    kept = [*moved, *model.buffers()]
-    with torch.no_grad():
-        before = [tensor.clone() for tensor in kept]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in moved if p.grad is not None])
-        scale = radius / norm.clamp(min=torch.finfo(norm.dtype).tiny)
-        for parameter in moved:
-            assert parameter.grad is not None
-            parameter.add_(scale.to(parameter) * parameter.grad)
+    buffers = [(module, name) for module in model.modules() for name, _ in module.named_buffers(recurse=False)]
+    kept = [*moved, *(module.get_buffer(name) for module, name in buffers)]
+    before = [tensor.detach().clone() for tensor in kept]
     try:
+        _climb(moved, radius)
         yield
-    finally:
+    finally:  # also where memory runs out, in the midst of the move too
         with torch.no_grad():
             for tensor, value in zip(kept, before, strict=True):
                 tensor.copy_(value)
+        for (module, name), buffer in zip(buffers, kept[len(moved) :], strict=True):
+            setattr(module, name, buffer)  # which it may have exchanged for another
+
+
+@torch.no_grad()
+def _climb(parameters: Iterable[nn.Parameter], radius: float) -> None:
+    """Move parameters along their gradients; no reference to these is left, so that they can be freed."""
+    gradients = [(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]
+    norm = nn.utils.get_total_norm([gradient for _, gradient in gradients])
+    for parameter, gradient in gradients:
+        parameter.add_(radius * gradient / norm.to(parameter.device).clamp(min=SMALLEST_NORM))

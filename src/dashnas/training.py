@@ -76,7 +76,7 @@ class Phase:
     cutout: float = 0.0
     """Largest share of each axis that is blanked out of a sample."""
     sam_radius: float = 0.0
-    """How far from the weights the gradient of a step is taken; see `dashnas.sharpness`."""
+    """How far from the weights the gradient of a step is taken, 0 being at the weights; see `dashnas.sharpness`."""
     shape_gradients: Callable[[], None] | None = None
     """Called between the backward pass and the clipping."""
     after_epoch: Callable[[int], dict[str, Any]] | None = None
@@ -171,7 +171,9 @@ def compute_gradients(
         loss = gradients()
         if phase.sam_radius:
             with worst_nearby(phase.model, phase.sam_radius):
-                gradients()
+                nearby = gradients()
+            # Told as that of the step, so that it counts as diverged.
+            loss = torch.where(nearby.isfinite(), loss, nearby)
         return loss
 
 

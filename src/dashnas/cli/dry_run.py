@@ -15,11 +15,12 @@ def dry_run_tables(would: DryRun) -> tuple[Table | str, ...]:
     schedule = would.schedule
     members = would.settings.get("ensemble", 1)
     each = f", {members} networks" if members > 1 else ""
+    sharpness_aware = ", sharpness-aware" if schedule.sam_radius else ""
     planned = {
         "search": f"{schedule.search_epochs} epochs",
         "tune": f"{schedule.tune_trials} x {schedule.tune_epochs} epochs at most",
-        "retrain": f"{schedule.retrain_epochs} epochs{each}",
-        "backbone": f"{schedule.retrain_epochs} epochs",
+        "retrain": f"{schedule.retrain_epochs} epochs{each}{sharpness_aware}",
+        "backbone": f"{schedule.retrain_epochs} epochs{sharpness_aware}",
     }
     phases = plain_table("phase", "planned", "seconds, about")
     if not schedule.search_epochs and not would.architecture_given:
