@@ -14,6 +14,7 @@ from dashnas.budget import (
     FEWEST_EPOCHS,
     MANY_TRIALS,
     MAX_EPOCHS,
+    PLENTY_OF_EPOCHS,
     RESERVE,
     SEARCH_SHARE,
     EpochCosts,
@@ -125,7 +126,9 @@ def test_before_a_race_the_search_has_no_more_than_its_share_and_the_training_en
     assert schedule.search_epochs <= math.ceil(schedule.retrain_epochs / 2)
     if schedule.search_epochs:
         assert schedule.retrain_epochs >= FEWEST_EPOCHS
-        assert schedule.tune_epochs == math.ceil(schedule.retrain_epochs / 2)
+        # With plenty of epochs for the training, the race is as long; else half as long.
+        is_whole = schedule.tune_epochs == schedule.retrain_epochs >= PLENTY_OF_EPOCHS
+        assert is_whole or schedule.tune_epochs == math.ceil(schedule.retrain_epochs / 2)
 
 
 @pytest.mark.parametrize(("budget", "searched", "trained"), [(40, 0, 27), (100, 3, 18), (200, 6, 38)])
@@ -133,6 +136,13 @@ def test_a_budget_too_short_for_a_race_is_the_untouched_backbone_s_alone(budget,
     costs = EpochCosts(search=4.0, derived=2.0, backbone=1.0, retrain_share=1.0)
     schedule = plan(budget, costs, trials=1, enough_epochs=10, tune=RACE)
     assert (schedule.search_epochs, schedule.retrain_epochs) == (searched, trained)
+
+
+@pytest.mark.parametrize(("budget", "raced", "trained"), [(88, 22, 44), (90, 30, 30), (300, 100, 100)])
+def test_a_race_is_as_long_as_the_training_where_that_leaves_plenty_of_epochs_else_half_as_long(budget, raced, trained):
+    costs = EpochCosts(search=0.0, derived=1.0, backbone=1.0, retrain_share=1.0)
+    schedule = plan(budget / (1 - RESERVE) * (1 + 1e-9), costs, trials=1, enough_epochs=10, tune=RACE)
+    assert (schedule.tune_epochs, schedule.retrain_epochs) == (raced, trained)
 
 
 @pytest.mark.parametrize(

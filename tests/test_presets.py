@@ -160,6 +160,9 @@ def test_the_final_training_may_be_sharpness_aware_in_a_race_within_a_budget_unl
     timed = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1, backbone_epochs=2)
     for more in ({}, {"epochs": 10}, {"budget_seconds": 60, "race": False}, {"schedule": timed}):
         assert resolve(Options(preset=preset, **more), spec(1), 300).retrain.sam_radius_in_budget == 0
+    for kind in TargetKind:
+        may = resolve(Options(preset=preset, budget_seconds=60), spec(1, kind), 300).retrain.sam_radius_in_budget > 0
+        assert may is not kind.is_regression
     for asked in (0.0, 0.3):
         config = resolve(Options(preset=preset, budget_seconds=60, sam_radius=asked), spec(1), 300)
         assert (config.retrain.sam_radius_in_budget, config.recipe.sam_radius) == (0.0, asked)

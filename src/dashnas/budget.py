@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,10 @@ SAM_EPOCHS = 50
 
 SAM_STEPS = 2
 """Plain steps that one by sharpness-aware minimisation takes."""
+
+PLENTY_OF_EPOCHS = 30
+"""Of the final training after a race that is as long. Where there would be fewer, the race is half as long: epochs are
+worth more to the training then than to the choice (docs/search-quality.md)."""
 
 TIMING_SECONDS = 3.0
 """After so much timing of one network no further step of it is timed."""
@@ -110,10 +115,11 @@ def plan(
 ) -> Schedule:
     """The longest schedule that fits a budget.
 
-    Search and each trial of the tuning get half as many epochs as the final training. In a race the untouched backbone
-    gets as much time as the searched network; before it the search gets no more than its share of the budget. A short
-    budget gives up trials first, then search and race together: the untouched backbone gets it all, the first quarter
-    as a trial. What does not fit even so is the shortest schedule there is: a run always ends with a trained model.
+    Search and each trial of the tuning get half as many epochs as the final training. In a race trials get as many if
+    that leaves plenty, and the untouched backbone gets as much time as the searched network; before it the search gets
+    no more than its share of the budget. A short budget gives up trials first, then search and race together: the
+    untouched backbone gets it all, the first quarter as a trial. What does not fit even so is the shortest schedule
+    there is: a run always ends with a trained model.
 
     Args:
         budget_seconds: for everything that is still to come.
@@ -136,21 +142,27 @@ def plan(
         backbone = costs.derived if costs.wider_backbone else max(costs.derived, costs.backbone)
     if untouched_raced:
         backbone = 0.0
+    fitting = partial(most_epochs, usable, search=costs.search, most_searched=most)
     for num_trials in (trials,) if tune.tuner is Tuner.GRID else (trials, max(trials // 2, 1), 1):
         tuning = tuning_seconds(num_trials, costs, tune, backbone=backbone)
-        epochs = most_epochs(usable, half=tuning, whole=final, search=costs.search, most_searched=most)
+        half, whole = (0.0, final + tuning) if tune.race else (tuning, final)
+        epochs = fitting(half=half, whole=whole)
         if epochs >= enough_epochs:
             break
+    is_race_whole = tune.race and epochs >= PLENTY_OF_EPOCHS
+    if tune.race and not is_race_whole:
+        epochs = fitting(half=tuning, whole=final)
     if searches_before_race and (epochs < FEWEST_EPOCHS or most < 1):
         return _alone(usable, costs)
     epochs = max(epochs, 1)
     halved = math.ceil(epochs / 2)
+    tuned = epochs if is_race_whole else halved
     return Schedule(
         search_epochs=min(halved, most) if costs.search else 0,
         tune_trials=num_trials,
-        tune_epochs=halved,
+        tune_epochs=tuned,
         retrain_epochs=epochs,
-        backbone_epochs=backbone_epochs(halved, costs) if tune.race else None,
+        backbone_epochs=backbone_epochs(tuned, costs) if tune.race else None,
     )
 
 

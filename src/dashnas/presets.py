@@ -117,8 +117,8 @@ class Options:
     position count there too."""
     sam_radius: float | None = None
     """Of sharpness-aware minimisation in tuning and training, whose steps take twice the time; 0 is without. None is
-    without, but as a schedule that is repeated has it, and in `default` and `quick`, within a budget that has a race,
-    with it in a final training that gets epochs enough."""
+    without, but as a schedule that is repeated has it, and in `default` and `quick` for classes and labels, within a
+    budget that has a race, with it in a final training that gets epochs enough."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""
     official: bool = False
@@ -378,8 +378,9 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     is_large = spec.spatial_dims == 2 and math.prod(spec.spatial_shape) >= LARGE_MAP
     if optimiser is Optimiser.ADAMW and (device.type == "cpu" or is_large):
         batch_size = SMALL_BATCH
-    # Numbers may be wanted with more digits than it has.
-    narrow = computes_bfloat16(device) and not spec.target_kind.is_regression and _may_train_in_bfloat16(spec)
+    # Numbers may be wanted with more digits than bfloat16 has, and closer than a flat minimum is.
+    exact = spec.target_kind.is_regression
+    narrow = computes_bfloat16(device) and not exact and _may_train_in_bfloat16(spec)
     return FitConfig(
         backbone=backbone,
         width=width,
@@ -388,7 +389,9 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
         recipe=RECIPES[optimiser],
         tune=TuneConfig(race=True),
         retrain=RetrainConfig(
-            clip=1.0, precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32, sam_radius_in_budget=SAM_RADIUS
+            clip=1.0,
+            precision=Precision.BFLOAT16 if narrow else Precision.FLOAT32,
+            sam_radius_in_budget=0.0 if exact else SAM_RADIUS,
         ),
     )
 

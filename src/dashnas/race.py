@@ -72,7 +72,7 @@ def tuning(job: Job, racing: Mapping[str, Architecture | None], schedule: Schedu
 
 
 def _has_time_for_recipe(job: Job, trials: list[Trial]) -> bool:
-    """Whether the final training will be twice as long as a trial, or longer, if yet another recipe is tried.
+    """Whether the final training will be no shorter than a trial if yet another recipe is tried.
 
     By what trials and search have taken, not by the clock: a run that was stopped has to decide as before. A grid
     is never cut short.
@@ -84,7 +84,7 @@ def _has_time_for_recipe(job: Job, trials: list[Trial]) -> bool:
     spent = searched + sum(trial.seconds for trial in trials)
     one = max(trial.seconds for trial in trials)
     networks = job.config.ensemble + job.beside
-    final = 2 * len(job.data.development) / len(job.data.train) * networks * one / job.config.tune.subsample
+    final = len(job.data.development) / len(job.data.train) * networks * one / job.config.tune.subsample
     return spent + one + final <= (1 - RESERVE) * job.config.budget_seconds
 
 
