@@ -117,7 +117,7 @@ def test_everything_survives_a_trip_through_json():
         "recipe.cutout (None there, 0.0 now)",
         "recipe.sam_radius (None there, 0.0 now)",
         "retrain.sam_radius_in_budget (None there, 0.0 now; "
-        "0.1 in default and quick for classes and labels within a budget that has a race, unless --sam-radius is "
+        "0.1 in default and quick for all but numbers within a budget that has a race, unless --sam-radius is "
         "given, of which 0 goes on without)",
         "search.no_larger (None there, False now; "
         "true in a race within a budget where no kernel sizes and no dilations are asked for)",

@@ -309,7 +309,7 @@ class FitConfig:
 
 FOLLOWS = {
     "search.no_larger": "; true in a race within a budget where no kernel sizes and no dilations are asked for",
-    "retrain.sam_radius_in_budget": "; 0.1 in default and quick for classes and labels within a budget that "
+    "retrain.sam_radius_in_budget": "; 0.1 in default and quick for all but numbers within a budget that "
     "has a race, unless --sam-radius is given, of which 0 goes on without",
 }
 """What those settings follow from that are no options, by their dotted names."""

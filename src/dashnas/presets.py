@@ -117,7 +117,7 @@ class Options:
     position count there too."""
     sam_radius: float | None = None
     """Of sharpness-aware minimisation in tuning and training, whose steps take twice the time; 0 is without. None is
-    without, but as a schedule that is repeated has it, and in `default` and `quick` for classes and labels, within a
+    without, but as a schedule that is repeated has it, and in `default` and `quick` for all but numbers, within a
     budget that has a race, with it in a final training that gets epochs enough."""
     data: DataConfig = DataConfig()
     """How the data are read and split."""

@@ -178,7 +178,7 @@ def read_options(
             _RECIPE,
             "How far from the weights a step takes its gradient (sharpness-aware minimisation), in tuning and "
             "training; such steps take twice the time; 0 is without. Left out, it is 0.1 in default and quick, for "
-            "classes and labels, in a final training that gets 50 epochs of it within a budget that has a race.",
+            "all but numbers, in a final training that gets 50 epochs of it within a budget that has a race.",
         ),
     ] = None,
     memory: Annotated[
