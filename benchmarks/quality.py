@@ -186,7 +186,7 @@ def _relative(one: Mapping[int, float], other: Mapping[int, float]) -> np.ndarra
     Where the other made no mistake, it is in percent of the smallest error there is: that of a mistake or two.
     """
     seeds = sorted(one.keys() & other.keys())
-    least = min((error for error in (*one.values(), *other.values()) if error > 0), default=1.0)
+    least = min((error for s in seeds for error in (one[s], other[s]) if error > 0), default=1.0)
     return np.array([100 * (other[s] - one[s]) / max(other[s], least) for s in seeds])
 
 

@@ -481,7 +481,7 @@ class TestSharpnessAwareTraining:
         assert summary["recipe"]["sam_radius"] == summary["backbone_recipe"]["sam_radius"] == SAM_RADIUS
         assert any(text.startswith("recipe: ") and text.endswith("sam radius 0.1") for text in listener.told)
 
-    def test_goes_on_where_it_was_stopped_and_is_repeated_by_its_schedule(self, asked, monkeypatch, tmp_path):
+    def test_goes_on_where_it_was_stopped_and_is_repeated_by_its_schedule(self, asked, told, monkeypatch, tmp_path):
         undisturbed = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "a").summary
         shutil.copytree(tmp_path / "a", tmp_path / "b")
         for path in ("result.json", "checkpoints/retrain.pt", "checkpoints/backbone.pt", "checkpoints/member-1.pt"):
@@ -492,6 +492,12 @@ class TestSharpnessAwareTraining:
             fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "b")
         resumed = fit(arrays(TargetKind.CLASSES), asked, out=tmp_path / "b").summary
         assert resumed["scores"] == undisturbed["scores"]
+        told(backbone=0.5, derived=0.3)
+        schedule = Schedule(**undisturbed["schedule"])
+        repeating = options(race=True, ensemble=2, width=None, epochs=None, tune_trials=None, schedule=schedule)
+        repeated = fit(arrays(TargetKind.CLASSES), repeating).summary
+        assert repeated["recipe"]["sam_radius"] == SAM_RADIUS
+        assert repeated["scores"] == undisturbed["scores"]
 
 
 @pytest.mark.parametrize("winner", ["backbone", "derived"])

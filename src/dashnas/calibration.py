@@ -111,8 +111,14 @@ def _step_seconds(job: Job, precision: Precision) -> float:
     name = "backbone" if job.given_architecture is None else "derived"
     phase = _sample_training(job, name, job.given_architecture)
     need = _weigh(job, phase, free_bytes(job.session.device), measure=False)
-    phase.sam_radius = job.config.recipe.sam_radius
-    return time_steps(phase, job.session.device, micro_batch=need.micro_batch)
+    return _time_steps(job, phase, need.micro_batch)
+
+
+def _time_steps(job: Job, phase: Phase, micro_batch: int) -> float:
+    """Seconds of a step by the given recipe, also of a phase that was weighed for recipes to come."""
+    if phase.sam_radius:
+        phase.sam_radius = job.config.recipe.sam_radius
+    return time_steps(phase, job.session.device, micro_batch=micro_batch)
 
 
 def _epoch_costs(job: Job, phases: Mapping[str, Phase], micro_batches: Mapping[str, int]) -> EpochCosts:
@@ -120,12 +126,7 @@ def _epoch_costs(job: Job, phases: Mapping[str, Phase], micro_batches: Mapping[s
         for module in (module for phase in phases.values() for module in phase.model.modules()):
             if getattr(module, "p", None) == SOME_DROPOUT:
                 module.p = 0.0  # type: ignore[assignment]
-    for name, phase in phases.items():
-        if name != "search":
-            phase.sam_radius = job.config.recipe.sam_radius
-    seconds = {
-        name: time_steps(phase, job.session.device, micro_batch=micro_batches[name]) for name, phase in phases.items()
-    }
+    seconds = {name: _time_steps(job, phase, micro_batches[name]) for name, phase in phases.items()}
     batches = steps_per_epoch(len(job.data.train), job.batch_size)
     return EpochCosts(
         search=seconds.get("search", 0.0) * batches * job.config.search.subsample,

@@ -24,8 +24,8 @@ def worst_nearby(model: nn.Module, radius: float) -> Iterator[None]:
     Reference: Foret et al. 2021 (arXiv:2010.01412), Equation 2.
     """
     moved = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    buffers = [(module, name) for module in model.modules() for name, _ in module.named_buffers(recurse=False)]
-    kept = [*moved, *(module.get_buffer(name) for module, name in buffers)]
+    buffers = [(module, *named) for module in model.modules() for named in module.named_buffers(recurse=False)]
+    kept = [*moved, *(buffer for *_, buffer in buffers)]
     before = [tensor.detach().clone() for tensor in kept]
     try:
         _climb(moved, radius)
@@ -34,7 +34,7 @@ def worst_nearby(model: nn.Module, radius: float) -> Iterator[None]:
         with torch.no_grad():
             for tensor, value in zip(kept, before, strict=True):
                 tensor.copy_(value)
-        for (module, name), buffer in zip(buffers, kept[len(moved) :], strict=True):
+        for module, name, buffer in buffers:
             setattr(module, name, buffer)  # which it may have exchanged for another
 
 
@@ -42,6 +42,6 @@ def worst_nearby(model: nn.Module, radius: float) -> Iterator[None]:
 def _climb(parameters: Iterable[nn.Parameter], radius: float) -> None:
     """Move parameters along their gradients; no reference to these is left, so that they can be freed."""
     gradients = [(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]
-    norm = nn.utils.get_total_norm([gradient for _, gradient in gradients])
+    norm = nn.utils.get_total_norm([gradient for _, gradient in gradients]).clamp(min=SMALLEST_NORM)
     for parameter, gradient in gradients:
-        parameter.add_(radius * gradient / norm.to(parameter.device).clamp(min=SMALLEST_NORM))
+        parameter.add_(radius * gradient / norm.to(parameter.device))

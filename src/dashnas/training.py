@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -160,14 +161,11 @@ def compute_gradients(
     """The part of a step that needs the memory; it changes gradients and running statistics alone."""
     # On a GPU they were not measured against cuDNN.
     by_transforms = phase.large_kernels if device.type == "cpu" else ()
+    gradients = partial(
+        set_gradients, phase.model, phase.loss, phase.part, indices, device,
+        micro_batch=micro_batch, seed=seed, precision=phase.precision, cutout=phase.cutout,
+    )  # fmt: skip
     with by_fourier(phase.model, by_transforms), matrix_products(phase.precision, device):
-
-        def gradients() -> Tensor:
-            return set_gradients(
-                phase.model, phase.loss, phase.part, indices, device,
-                micro_batch=micro_batch, seed=seed, precision=phase.precision, cutout=phase.cutout,
-            )  # fmt: skip
-
         loss = gradients()
         if phase.sam_radius:
             with worst_nearby(phase.model, phase.sam_radius):
