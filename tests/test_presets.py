@@ -214,17 +214,21 @@ def test_epochs_halve_for_search_and_tuning_unless_they_are_given():
 @pytest.mark.parametrize(
     ("dims", "wishes", "recipe", "batch_size"),
     [
-        (1, {}, RECIPES[Optimiser.SGD], 64),
-        (1, {"backbone": "tcn"}, RECIPES[Optimiser.SGD], 64),
-        (1, {"optimiser": "adamw"}, RECIPES[Optimiser.ADAMW], 16),
-        (2, {}, RECIPES[Optimiser.ADAMW], 16),
+        (1, {}, RECIPES[Optimiser.MUON], 64),
+        (1, {"backbone": "tcn"}, RECIPES[Optimiser.MUON], 64),
+        (1, {"optimiser": "sgd"}, RECIPES[Optimiser.SGD], 64),
+        (1, {"optimiser": "adamw"}, RECIPES[Optimiser.ADAMW], 64),
+        (2, {}, RECIPES[Optimiser.MUON], 16),
         (2, {"backbone": "convnext"}, RECIPES[Optimiser.ADAMW], 16),
-        (2, {"device": "cuda"}, RECIPES[Optimiser.ADAMW], 64),
-        (2, {"batch_size": 32}, RECIPES[Optimiser.ADAMW], 32),
+        (2, {"optimiser": "adamw"}, RECIPES[Optimiser.ADAMW], 16),
+        (2, {"device": "cuda"}, RECIPES[Optimiser.MUON], 64),
+        (2, {"batch_size": 32}, RECIPES[Optimiser.MUON], 32),
         (2, {"optimiser": "sgd"}, RECIPES[Optimiser.SGD], 64),
     ],
 )
-def test_images_are_learned_by_adamw_on_a_cpu_in_small_batches(preset, dims, wishes, recipe, batch_size):
+def test_networks_are_trained_by_muon_and_those_of_images_on_a_cpu_in_small_batches(
+    preset, dims, wishes, recipe, batch_size
+):
     config = resolve(Options(preset=preset, **wishes), spec(dims), 300)
     assert (config.recipe, config.batch_size) == (recipe, batch_size)
 

@@ -41,21 +41,25 @@ def test_recipe_and_settings_reach_the_optimiser_and_the_phase():
 
 
 @pytest.mark.parametrize("stop", [None, 3])
-def test_adamw_steps_as_pytorch_s_with_the_rates_of_the_schedule(stop, tmp_path):
-    """Also where the training is stopped and goes on from its checkpoint, which has both moments."""
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_adamw_steps_as_pytorch_s_with_the_rates_of_the_schedule(optimiser, stop, tmp_path):
+    """So does muon whatever is no convolution.
+
+    Also where the training is stopped and goes on from its checkpoint, which has both moments.
+    """
     data, loss = parts()
-    recipe = Recipe(optimiser="adamw", learning_rate=0.01, weight_decay=0.05, momentum=0.8)
+    recipe = Recipe(optimiser=optimiser, learning_rate=0.01, weight_decay=0.05, momentum=0.8)
     expected = network()
-    optimiser = torch.optim.AdamW(expected.parameters(), lr=0.01, betas=(0.8, 0.999), weight_decay=0.05)
+    by_hand = torch.optim.AdamW(expected.parameters(), lr=0.01, betas=(0.8, 0.999), weight_decay=0.05)
     made = retrain_phase("own", expected, data.train, loss, recipe, RetrainConfig(), epochs=2, batch_size=8, seed=1)
     for epoch in range(2):
         order = _order(made, epoch)
         for step, indices in enumerate(order):
-            optimiser.param_groups[0]["lr"] = 0.01 * rate_factor(made.schedule, epoch, step / len(order), 2)
-            optimiser.zero_grad()
+            by_hand.param_groups[0]["lr"] = 0.01 * rate_factor(made.schedule, epoch, step / len(order), 2)
+            by_hand.zero_grad()
             batch = data.train.batch(indices)
             loss(expected(batch.x), batch).backward()
-            optimiser.step()
+            by_hand.step()
     steps = iter(range(1, 100))
     with contextlib.suppress(Interrupted), session(tmp_path, stop_requested=lambda: next(steps) == stop) as there:
         retrain_by(recipe, network(), there)

@@ -16,7 +16,7 @@ from dashnas.data import TargetKind
 from dashnas.errors import DashnasError, RunError
 from dashnas.losses import make_loss
 from dashnas.metrics import get_metric
-from dashnas.recipe import Recipe
+from dashnas.recipe import RECIPES, Recipe
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.training import DivergedError, Interrupted
 from dashnas.tune import Trial, Tuning, grid, trial_from_json, trial_to_json
@@ -247,12 +247,13 @@ def test_the_given_recipe_is_tried_first_and_others_are_drawn_by_the_seed(data, 
     assert not set(trials[1:]) & set(other[1:])
 
 
-def test_recipes_are_drawn_for_the_optimiser_of_the_given_one(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("optimiser", "rates"), [("adamw", (3e-4, 1e-2)), ("muon", (3e-3, 0.1))])
+def test_recipes_are_drawn_for_the_optimiser_of_the_given_one(optimiser, rates, data, tmp_path, monkeypatch):
     Told(monkeypatch, lambda trial, epoch: 0.5)
-    given = Recipe(optimiser="adamw", learning_rate=2e-3, weight_decay=0.05)
+    given = RECIPES[optimiser]
     for recipe in [t.recipe for t in run(study(data, recipe=given), tmp_path)[0]][1:]:
-        assert recipe.optimiser == "adamw"
-        assert 3e-4 <= recipe.learning_rate <= 1e-2
+        assert recipe.optimiser == optimiser
+        assert rates[0] <= recipe.learning_rate <= rates[1]
         assert 1e-3 <= recipe.weight_decay <= 0.3
 
 

@@ -32,8 +32,9 @@ MOST_THREADS = 1024
 
 
 SMALL_BATCH = 16
-"""With AdamW, where the many steps learn more than they cost (docs/search-quality.md): on a CPU, where a small batch
-takes no longer per sample, and of large images on a GPU. How many epochs are usual is as with `stock_batch_size`."""
+"""Of images, where the many steps learn more than they cost (docs/search-quality.md), but not by SGD: on a CPU, where a
+small batch takes no longer per sample, and of large ones on a GPU. How many epochs are usual is as with
+`stock_batch_size`."""
 
 LARGE_MAP = 64 * 64
 """Positions of an image from which on few of them give a GPU enough to do. A guess: 85x85 was measured
@@ -105,7 +106,7 @@ class Options:
     batch_size: int | None = None
     """Samples of a training step."""
     optimiser: Optimiser | None = None
-    """Of all recipes, `sgd` or `adamw`; None is the backbone's usual one. A plain string does too."""
+    """Of all recipes, `sgd`, `adamw` or `muon`; None is the backbone's usual one. A plain string does too."""
     learning_rate: float | None = None
     """Of the recipe that tuning starts from."""
     weight_decay: float | None = None
@@ -375,8 +376,8 @@ def _default(options: Options, spec: DataSpec, samples: int, development: int) -
     usual = BACKBONES[backbone].optimiser if backbone in BACKBONES else Optimiser.SGD
     optimiser, device = options.optimiser or usual, torch.device(options.device)
     batch_size = stock_batch_size(samples)
-    is_large = spec.spatial_dims == 2 and math.prod(spec.spatial_shape) >= LARGE_MAP
-    if optimiser is Optimiser.ADAMW and (device.type == "cpu" or is_large):
+    small_pays = device.type == "cpu" or math.prod(spec.spatial_shape) >= LARGE_MAP
+    if spec.spatial_dims == 2 and optimiser is not Optimiser.SGD and small_pays:
         batch_size = SMALL_BATCH
     # Numbers may be wanted with more digits than bfloat16 has, and closer than a flat minimum is.
     exact = spec.target_kind.is_regression

@@ -13,7 +13,10 @@ from dashnas.large_kernels import large_kernels
 from dashnas.losses import Loss
 from dashnas.precision import Precision
 from dashnas.recipe import Optimiser, Recipe
-from dashnas.training import Phase, Session, adamw, sgd, train
+from dashnas.training import Phase, Session, adamw, muon, sgd, train
+
+MAKERS = {Optimiser.SGD: sgd, Optimiser.ADAMW: adamw, Optimiser.MUON: muon}
+"""What makes an optimiser, of groups of parameters and their momentum."""
 
 
 def retrain_phase(
@@ -40,7 +43,7 @@ def retrain_phase(
     return Phase(
         name=name,
         model=network,
-        optimiser=(adamw if recipe.optimiser is Optimiser.ADAMW else sgd)([group], recipe.momentum),
+        optimiser=MAKERS[recipe.optimiser]([group], recipe.momentum),
         schedule=config.schedule,
         part=part,
         loss=loss,

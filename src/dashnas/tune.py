@@ -35,6 +35,10 @@ _RATES: dict[Optimiser, dict[str, BaseDistribution]] = {
         "learning_rate": FloatDistribution(3e-4, 1e-2, log=True),
         "weight_decay": FloatDistribution(1e-3, 0.3, log=True),
     },
+    Optimiser.MUON: {
+        "learning_rate": FloatDistribution(3e-3, 0.1, log=True),
+        "weight_decay": FloatDistribution(1e-3, 0.3, log=True),
+    },
 }
 
 

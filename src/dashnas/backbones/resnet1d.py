@@ -18,6 +18,7 @@ from dashnas.backbones.registry import register_backbone
 from dashnas.data.spec import DataSpec
 from dashnas.ops.causal import CausalConv1d
 from dashnas.ops.masked import MaskedBatchNorm1d, hide_padding, real_positions
+from dashnas.recipe import Optimiser
 
 KERNEL_SIZES = (8, 5, 3)
 """Of the three convolutions of each block."""
@@ -162,7 +163,7 @@ def _take_warning_of_even_kernels() -> None:
         F.conv1d(tiny, tiny, padding="same")
 
 
-@register_backbone("resnet1d", spatial_dims=1, default_width=64)
+@register_backbone("resnet1d", spatial_dims=1, default_width=64, optimiser=Optimiser.MUON)
 def _build(spec: DataSpec, *, width: int, dropout: float, official: bool, for_search: bool) -> nn.Module:
     return ResNet1d(
         spec.channels,

@@ -17,6 +17,7 @@ from dashnas.backbones.registry import register_backbone
 from dashnas.data.spec import DataSpec
 from dashnas.ops.causal import WeightNormCausalConv1d
 from dashnas.ops.masked import MaskedBatchNorm1d, hide_padding, real_positions
+from dashnas.recipe import Optimiser
 
 KERNEL_SIZE = 7
 NUM_BLOCKS = 8
@@ -130,7 +131,7 @@ def _convolution(in_channels: int, out_channels: int, dilation: int, *, causal: 
     return nn.Conv1d(in_channels, out_channels, KERNEL_SIZE, padding=padding, dilation=dilation)
 
 
-@register_backbone("tcn", spatial_dims=1, default_width=100)
+@register_backbone("tcn", spatial_dims=1, default_width=100, optimiser=Optimiser.MUON)
 def _build(spec: DataSpec, *, width: int, dropout: float, official: bool, for_search: bool) -> nn.Module:
     return TCN(
         spec.channels,

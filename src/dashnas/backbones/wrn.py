@@ -110,7 +110,7 @@ def _stage(in_channels: int, out_channels: int, *, stride: int, dropout: float) 
 
 
 @register_backbone(
-    "wrn", spatial_dims=2, default_width=16, initialise=initialise_wrn_convolution, optimiser=Optimiser.ADAMW
+    "wrn", spatial_dims=2, default_width=16, initialise=initialise_wrn_convolution, optimiser=Optimiser.MUON
 )
 def _build(spec: DataSpec, *, width: int, dropout: float, official: bool, for_search: bool) -> nn.Module:
     return WideResNet(

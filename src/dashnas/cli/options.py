@@ -157,10 +157,11 @@ def read_options(
     ] = None,
     batch_size: Annotated[int | None, _option(_RECIPE, "Samples of a training step.")] = None,
     optimiser: Annotated[
-        str | None, _option(_RECIPE, "sgd or adamw; usually sgd for signals and adamw for images.")
+        str | None,
+        _option(_RECIPE, "sgd, adamw or muon; usually muon, but adamw for convnext and sgd for a network of your own."),
     ] = None,
     learning_rate: Annotated[
-        float | None, _option(_RECIPE, "Of the first recipe; usually 0.1 with sgd, 0.002 with adamw.")
+        float | None, _option(_RECIPE, "Of the first recipe; usually 0.1 with sgd, 0.002 with adamw, 0.02 with muon.")
     ] = None,
     weight_decay: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
     dropout: Annotated[float | None, _option(_RECIPE, "Of the first recipe.")] = None,
