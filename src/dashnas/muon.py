@@ -7,6 +7,8 @@ takes matrices only, and nothing beside them.
 Reference: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -52,10 +54,12 @@ class Muon(torch.optim.Optimizer):
             self._by_adamw({weight: gradients[weight] for weight in gradients if weight.ndim <= 2}, group)
 
     def _by_muon(self, gradients: dict[Tensor, Tensor], group: dict[str, Any]) -> None:
+        updates = []
         for weight, gradient in gradients.items():
             mean = self._state(weight, "mean")
             mean.lerp_(gradient, 1 - group["momentum"])
-            update = orthogonal(gradient.lerp(mean, group["momentum"]).flatten(1))
+            updates.append(gradient.lerp(mean, group["momentum"]).flatten(1))
+        for weight, update in zip(gradients, orthogonal(updates), strict=True):
             scale = ROOT_MEAN_SQUARE * max(update.shape) ** 0.5
             weight.mul_(1 - group["lr"] * group["weight_decay"])
             weight.sub_(update.view_as(weight), alpha=group["lr"] * scale)
@@ -86,13 +90,30 @@ class Muon(torch.optim.Optimizer):
         return state[name]
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """A matrix with the same singular vectors, (rows, columns), but singular values of about 1; 0 stays 0."""
+def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Matrices with the same singular vectors each, but singular values of about 1; what is 0 stays 0."""
+    wide = [matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    wide = [matrix / matrix.norm().clamp(min=torch.finfo(matrix.dtype).tiny) for matrix in wide]
+    alike = defaultdict(list)
+    for i, matrix in enumerate(wide):
+        alike[len(matrix), matrix.dtype, matrix.device].append(i)
+    for group in alike.values():
+        factors = _factors(torch.stack([wide[i] @ wide[i].mT for i in group]))
+        for i, factor in zip(group, factors, strict=True):
+            wide[i] = factor @ wide[i]
+    return [new.mT if new.shape != old.shape else new for new, old in zip(wide, matrices, strict=True)]
+
+
+def _factors(gram: Tensor) -> Tensor:
+    """What wide matrices have to be multiplied by, of their products with themselves: (number, rows, rows).
+
+    Each iteration multiplies a matrix X by p(XX'), so that all of them are done with XX', which is smaller.
+    """
     a, b, c = COEFFICIENTS
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    near = matrix.mT if is_tall else matrix
-    near = near / near.norm().clamp(min=torch.finfo(near.dtype).tiny)
+    factors = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
     for _ in range(ITERATIONS):
-        square = near @ near.mT
-        near = torch.addmm(near, torch.addmm(square, square, square, beta=b, alpha=c), near, beta=a)
-    return near.mT if is_tall else near
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal(dim1=1, dim2=2).add_(a)
+        factors = polynomial @ factors
+        gram = polynomial @ gram @ polynomial
+    return factors
