@@ -119,17 +119,18 @@ def test_sharpness_aware_steps_are_weighed_where_there_may_be_some_and_timed_whe
     assert seen["timed"] == {("search", 0.0), ("derived", timed), ("backbone", timed)}
 
 
-def test_weights_have_to_fit_once_more_where_training_may_be_sharpness_aware(monkeypatch):
+@pytest.mark.parametrize(("optimiser", "usual"), [("sgd", 3), ("adamw", 4), ("muon", 4)])
+def test_weights_have_to_fit_once_more_where_training_may_be_sharpness_aware(optimiser, usual, monkeypatch):
     with job() as one:
         size = sum(parameter.nbytes for parameter in one.network(None).parameters())
-    for radius, copies in ((0.0, 3), (0.1, 4)):
+    for radius, copies in ((0.0, usual), (0.1, usual + 1)):
         refusals = {
             copies * size - 1: "the weights of the untouched backbone",
             copies * size: "a training step of the untouched backbone would take",
         }
         for free, message in refusals.items():
             monkeypatch.setattr("dashnas.calibration.free_bytes", lambda device, free=free: free)
-            with job(options(architecture=ARCHITECTURE, sam_radius=radius)) as one:
+            with job(options(architecture=ARCHITECTURE, optimiser=optimiser, sam_radius=radius)) as one:
                 one.networks = {"backbone"}
                 with pytest.raises(NotEnoughMemoryError, match=message):
                     calibrate_backbone(one)

@@ -10,6 +10,7 @@ from dashnas.config import RetrainConfig, SearchConfig
 from dashnas.data import DataConfig, prepare
 from dashnas.losses import make_loss
 from dashnas.memory import count_step, measure_step
+from dashnas.muon import Muon
 from dashnas.ops import STRATEGIES, AggConv1d, AggConv2d
 from dashnas.precision import Precision
 from dashnas.progress import Silent
@@ -32,6 +33,21 @@ def _exact_float32():
     yield
     for switch, value in zip(switches, before, strict=True):
         switch.allow_tf32 = value
+
+
+def test_a_saved_state_of_muon_goes_on_where_it_was():
+    """Step counts have to be where the weights are, whatever a checkpoint was loaded to."""
+    weights = [torch.ones(shape, device="cuda", requires_grad=True) for shape in ((4, 2, 3), (4, 2))]
+    optimiser = Muon([{"params": weights}], lr=0.1, momentum=0.9, weight_decay=0.0)
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    optimiser.step()
+    state = optimiser.state_dict()
+    for values in state["state"].values():
+        values.update({name: value.cpu() for name, value in values.items()})
+    optimiser.load_state_dict(state)
+    optimiser.step()
+    assert {value.device.type for values in optimiser.state.values() for value in values.values()} == {"cuda"}
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -8,7 +8,7 @@ from torch import nn
 
 from dashnas.config import LearningRateSchedule, RetrainConfig
 from dashnas.losses import make_loss
-from dashnas.recipe import Recipe
+from dashnas.recipe import RECIPES, Optimiser, Recipe
 from dashnas.retrain import retrain, retrain_phase
 from dashnas.runs import read_events
 from dashnas.training import Interrupted, _order, rate_factor
@@ -42,11 +42,8 @@ def test_recipe_and_settings_reach_the_optimiser_and_the_phase():
 
 @pytest.mark.parametrize("stop", [None, 3])
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_adamw_steps_as_pytorch_s_with_the_rates_of_the_schedule(optimiser, stop, tmp_path):
-    """So does muon whatever is no convolution.
-
-    Also where the training is stopped and goes on from its checkpoint, which has both moments.
-    """
+def test_linear_layers_step_as_by_pytorch_s_adamw_with_the_rates_of_the_schedule(optimiser, stop, tmp_path):
+    """Also where the training is stopped and goes on from its checkpoint, which has both moments."""
     data, loss = parts()
     recipe = Recipe(optimiser=optimiser, learning_rate=0.01, weight_decay=0.05, momentum=0.8)
     expected = network()
@@ -67,6 +64,26 @@ def test_adamw_steps_as_pytorch_s_with_the_rates_of_the_schedule(optimiser, stop
     with session(tmp_path) as there:
         retrain_by(recipe, trained, there)
     torch.testing.assert_close(trained.state_dict(), expected.state_dict())
+
+
+@pytest.mark.parametrize("optimiser", list(Optimiser))
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(optimiser, tmp_path):
+    """Of convolutions, linear layers and normalisation."""
+    first, again = convolutions(), convolutions()
+    with session(tmp_path / "first") as there:
+        retrain_by(RECIPES[optimiser], first, there)
+    steps = iter(range(1, 100))
+    with pytest.raises(Interrupted), session(tmp_path / "again", stop_requested=lambda: next(steps) == 3) as there:
+        retrain_by(RECIPES[optimiser], convolutions(), there)
+    with session(tmp_path / "again") as there:
+        retrain_by(RECIPES[optimiser], again, there)
+    for name, value in first.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+
+
+def convolutions() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.Flatten(), nn.Linear(56, 3))
 
 
 def retrain_by(recipe, network, session):

@@ -24,9 +24,9 @@ FASTER = 0.95
 HELPS = "a smaller --width, fewer or smaller --kernel-sizes or shorter inputs need less"
 """Where not even the smallest micro-batch fits."""
 
-IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4, Optimiser.MUON: 3}
-"""Numbers in memory for each weight: itself, its gradient and its one or two moments. One more, a copy of it, where
-training may be sharpness-aware."""
+IN_TRAINING = {Optimiser.SGD: 3, Optimiser.ADAMW: 4, Optimiser.MUON: 4}
+"""Numbers in memory for each weight: itself, its gradient, and its one or two moments, or with Muon its mean gradient
+and the update. One more, a copy of it, where training may be sharpness-aware."""
 
 SOME_DROPOUT = 0.05
 """Of the networks that are weighed: the masks take memory, whatever the probability is."""

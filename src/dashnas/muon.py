@@ -1,10 +1,15 @@
-"""Muon: stochastic gradient descent whose updates of convolutions are made orthogonal.
+"""Muon: gradient descent whose updates of convolutions are made orthogonal (Jordan et al. 2024).
 
-The update of a weight, as a matrix of its outputs by all else, has its singular values brought close to 1: directions
-that gradients hardly point in are then learned as fast as those that they mostly do. PyTorch's own `torch.optim.Muon`
-takes matrices only, and nothing beside them.
+The update of a weight, as a matrix of its output channels by all else, has its singular values brought close to 1:
+directions that gradients hardly point in are then learned as fast as those that they mostly do. Different from the
+source, and from `torch.optim.Muon`, which takes matrices alone:
 
-Reference: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+- It is for weights of three axes or more, which are those of convolutions, the first one too. Jordan et al. have it for
+  hidden layers of any kind.
+- Updates are scaled, and weights decay, as in Liu et al. 2025 (arXiv:2502.16982, Section 2.2), so that one rate and one
+  decay are right for all weights.
+- The iterations are done in float32, with the products of rows in place of the matrix itself. These are smaller, and
+  those of all matrices with as many rows are done at once.
 """
 
 from collections import defaultdict
@@ -15,39 +20,47 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from dashnas.errors import ConfigError
+from dashnas.precision import exact_products
+
 ITERATIONS = 5
-"""Of Newton and Schulz; they bring singular values to 0.7 to 1.2."""
+"""Of Newton and Schulz. Singular values above about 1/500 of the matrix' norm come to between 0.68 and 1.2."""
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the odd polynomial of degree five that each iteration takes of the singular values; steep at 0."""
 
-ROOT_MEAN_SQUARE = 0.2
-"""Of an update, at a rate of 1: about that of AdamW, so that one rate is right for all weights (Liu et al. 2025,
-arXiv:2502.16982, Equation 4)."""
+SMALLEST_NORM = 1e-7
+"""Of a matrix, in its division by it: where gradients have vanished, the update does too."""
 
-SECOND_MOMENT = 0.999
-"""Share of the mean of squares that a step by AdamW keeps."""
+ROOT_MEAN_SQUARE = 0.2
+"""Of an update, at a rate of 1: about that of AdamW (Liu et al. 2025, Equation 4)."""
+
+SECOND_MOMENT, SMALLEST_ROOT = 0.999, 1e-8
+"""AdamW's share of the mean of squares that a step keeps, and what is added to its root."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for weights of three axes or more, AdamW for all others: biases, normalisation, the last layer.
+    """Muon for weights of three axes or more, AdamW for all others, both with decoupled weight decay.
 
     Args:
         groups: of parameters, as PyTorch's optimisers take them.
-        lr: learning rate, where a group has none of its own.
-        momentum: share of the mean gradient that a step keeps.
-        weight_decay: of all weights, decoupled from the gradient.
+        lr: learning rate, where a group has none of its own; so the others.
+        momentum: share of the mean gradient that a step keeps; AdamW's first beta too.
+        weight_decay: share of a weight that a step takes away at a rate of 1.
+
+    Raises:
+        ConfigError: complex weights.
     """
 
-    def __init__(
-        self, groups: list[dict[str, Any]], *, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.05
-    ) -> None:
+    def __init__(self, groups: list[dict[str, Any]], *, lr: float, momentum: float, weight_decay: float) -> None:
         # "fused" has PyTorch keep the step counts on the device of the weights when a state is loaded.
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "fused": True})
+        if any(weight.is_complex() for group in self.param_groups for weight in group["params"]):
+            raise ConfigError("muon trains real weights, and the network has complex ones; take adamw or sgd")
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Descend along the gradients of now. Parameters without any stay; there is no closure."""
+        """Take one step; parameters without a gradient stay. There is no closure."""
         for group in self.param_groups:
             gradients = {weight: weight.grad for weight in group["params"] if weight.grad is not None}
             self._by_muon({weight: gradients[weight] for weight in gradients if weight.ndim > 2}, group)
@@ -59,7 +72,8 @@ class Muon(torch.optim.Optimizer):
             mean = self._state(weight, "mean")
             mean.lerp_(gradient, 1 - group["momentum"])
             updates.append(gradient.lerp(mean, group["momentum"]).flatten(1))
-        for weight, update in zip(gradients, orthogonal(updates), strict=True):
+        make_orthogonal(updates)
+        for weight, update in zip(gradients, updates, strict=True):
             scale = ROOT_MEAN_SQUARE * max(update.shape) ** 0.5
             weight.mul_(1 - group["lr"] * group["weight_decay"])
             weight.sub_(update.view_as(weight), alpha=group["lr"] * scale)
@@ -77,7 +91,7 @@ class Muon(torch.optim.Optimizer):
             beta2=SECOND_MOMENT,
             lr=group["lr"],
             weight_decay=group["weight_decay"],
-            eps=1e-8,
+            eps=SMALLEST_ROOT,
             maximize=False,
             fused=True,
         )
@@ -86,34 +100,42 @@ class Muon(torch.optim.Optimizer):
         """Of a weight, as it was after the last step; at first 0."""
         state: dict[str, Tensor] = self.state[weight]
         if name not in state:
-            state[name] = weight.new_zeros(()) if name == "step" else torch.zeros_like(weight)
+            is_count = name == "step"
+            empty = torch.zeros((), dtype=torch.float32, device=weight.device) if is_count else torch.zeros_like(weight)
+            state[name] = empty
         return state[name]
 
 
-def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Matrices with the same singular vectors each, but singular values of about 1; what is 0 stays 0."""
-    wide = [matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
-    wide = [matrix / matrix.norm().clamp(min=torch.finfo(matrix.dtype).tiny) for matrix in wide]
+def make_orthogonal(matrices: Sequence[Tensor]) -> None:
+    """Bring the singular values of matrices close to 1; their singular vectors stay, and matrices of zeros.
+
+    Args:
+        matrices: each (rows, columns), of any number; changed in place, so that there is no second copy of all
+            weights.
+    """
     alike = defaultdict(list)
-    for i, matrix in enumerate(wide):
-        alike[len(matrix), matrix.dtype, matrix.device].append(i)
-    for group in alike.values():
-        factors = _factors(torch.stack([wide[i] @ wide[i].mT for i in group]))
-        for i, factor in zip(group, factors, strict=True):
-            wide[i] = factor @ wide[i]
-    return [new.mT if new.shape != old.shape else new for new, old in zip(wide, matrices, strict=True)]
+    for matrix in matrices:
+        matrix.div_(matrix.norm().clamp(min=SMALLEST_NORM))
+        wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+        alike[len(wide), wide.dtype, wide.device].append(wide)
+    for (*_, device), wides in alike.items():
+        with exact_products(device):
+            factors = _factors(torch.stack([wide @ wide.mT for wide in wides]))
+            for wide, factor in zip(wides, factors, strict=True):
+                wide.copy_(factor @ wide)
 
 
-def _factors(gram: Tensor) -> Tensor:
-    """What wide matrices have to be multiplied by, of their products with themselves: (number, rows, rows).
+def _factors(products: Tensor) -> Tensor:
+    """What wide matrices X have to be multiplied by, of their products XX': both (number, rows, rows).
 
-    Each iteration multiplies a matrix X by p(XX'), so that all of them are done with XX', which is smaller.
+    Each iteration multiplies X by a polynomial of XX', and so XX' by its square. With fewer digits than float32 has,
+    the smallest eigenvalues of XX' come out below 0, and grow.
     """
     a, b, c = COEFFICIENTS
-    factors = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
+    factors = torch.eye(products.shape[-1], dtype=products.dtype, device=products.device).expand_as(products)
     for _ in range(ITERATIONS):
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial = torch.baddbmm(products, products, products, beta=b, alpha=c)
         polynomial.diagonal(dim1=1, dim2=2).add_(a)
         factors = polynomial @ factors
-        gram = polynomial @ gram @ polynomial
+        products = polynomial @ products @ polynomial
     return factors

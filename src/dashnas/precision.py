@@ -48,6 +48,18 @@ def matrix_products(precision: Precision, device: torch.device) -> Iterator[None
         torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Within it, matrix products are of all digits that float32 has, whatever is set outside."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def layers(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Within it, layers hand on what they compute in the precision's dtype; an autocast of one's own stays."""
     return torch.autocast(device.type, torch.bfloat16) if precision is Precision.BFLOAT16 else nullcontext()

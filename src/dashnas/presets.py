@@ -32,8 +32,8 @@ MOST_THREADS = 1024
 
 
 SMALL_BATCH = 16
-"""Of images, where the many steps learn more than they cost (docs/search-quality.md), but not by SGD: on a CPU, where a
-small batch takes no longer per sample, and of large ones on a GPU. How many epochs are usual is as with
+"""Of images, unless trained by SGD: on a CPU, where a small batch takes no longer per sample, and of large ones on a
+GPU. The many steps learn more than they cost (docs/search-quality.md). How many epochs are usual is as with
 `stock_batch_size`."""
 
 LARGE_MAP = 64 * 64

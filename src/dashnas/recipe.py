@@ -15,7 +15,7 @@ class Optimiser(StrEnum):
     ADAMW = "adamw"
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019); its second moment decays by 0.999."""
     MUON = "muon"
-    """Orthogonal updates of convolutions, AdamW for all else; see `dashnas.muon`."""
+    """Orthogonal updates of convolutions (Jordan et al. 2024), AdamW for all else; see `dashnas.muon`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Recipe:
     weight_decay: float = 5e-4
     """Of all weights: an L2 penalty with `sgd`, decoupled from the gradient with the others."""
     momentum: float = 0.9
-    """Share of the last update that is kept."""
+    """Share of the last update that is kept; of the mean gradient with `adamw` and `muon`."""
     dropout: float = 0.0
     """Probability that a value is dropped, where the backbone has dropout."""
     cutout: float = 0.0
@@ -58,5 +58,4 @@ RECIPES = {
     Optimiser.ADAMW: Recipe(optimiser=Optimiser.ADAMW, learning_rate=2e-3, weight_decay=0.05),
     Optimiser.MUON: Recipe(optimiser=Optimiser.MUON, learning_rate=0.02, weight_decay=0.05, momentum=0.95),
 }
-"""The usual one with each optimiser. In few steps networks learn far more by Muon than by the others
-(docs/search-quality.md)."""
+"""The usual one with each optimiser. All of our backbones but ConvNeXt err less by Muon (docs/search-quality.md)."""

@@ -15,8 +15,8 @@ from dashnas.precision import Precision
 from dashnas.recipe import Optimiser, Recipe
 from dashnas.training import Phase, Session, adamw, muon, sgd, train
 
-MAKERS = {Optimiser.SGD: sgd, Optimiser.ADAMW: adamw, Optimiser.MUON: muon}
-"""What makes an optimiser, of groups of parameters and their momentum."""
+_OPTIMISERS = {Optimiser.SGD: sgd, Optimiser.ADAMW: adamw, Optimiser.MUON: muon}
+"""The function that makes each, of groups of parameters and a momentum."""
 
 
 def retrain_phase(
@@ -43,7 +43,7 @@ def retrain_phase(
     return Phase(
         name=name,
         model=network,
-        optimiser=MAKERS[recipe.optimiser]([group], recipe.momentum),
+        optimiser=_OPTIMISERS[recipe.optimiser]([group], recipe.momentum),
         schedule=config.schedule,
         part=part,
         loss=loss,

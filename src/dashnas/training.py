@@ -23,7 +23,7 @@ from dashnas.interrupt import graceful_interrupt
 from dashnas.large_kernels import by_fourier
 from dashnas.losses import Loss
 from dashnas.microbatch import set_gradients, share_micro_batch, shared_micro_batch, smaller
-from dashnas.muon import Muon
+from dashnas.muon import SECOND_MOMENT, Muon
 from dashnas.precision import Precision, matrix_products
 from dashnas.progress import Reporter
 from dashnas.runs import CheckpointClock, Run
@@ -260,13 +260,13 @@ def _note_start_rates(groups: list[dict[str, Any]]) -> None:
 def adamw(groups: list[dict[str, Any]], momentum: float) -> torch.optim.AdamW:
     """Adam with decoupled weight decay, knowing each group's start rate."""
     _note_start_rates(groups)
-    return torch.optim.AdamW(groups, lr=groups[0]["lr"], betas=(momentum, 0.999), fused=True)
+    return torch.optim.AdamW(groups, lr=groups[0]["lr"], betas=(momentum, SECOND_MOMENT), fused=True)
 
 
 def muon(groups: list[dict[str, Any]], momentum: float) -> Muon:
     """Muon, knowing each group's start rate."""
     _note_start_rates(groups)
-    return Muon(groups, lr=groups[0]["lr"], momentum=momentum)
+    return Muon(groups, lr=groups[0]["lr"], momentum=momentum, weight_decay=groups[0]["weight_decay"])
 
 
 def _order(phase: Phase, epoch: int) -> list[np.ndarray]:
