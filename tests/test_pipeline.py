@@ -22,7 +22,7 @@ from dashnas.job import Job
 from dashnas.metrics import get_metric, score
 from dashnas.presets import SAM_RADIUS
 from dashnas.probe import HeadProbe
-from dashnas.recipe import Recipe
+from dashnas.recipe import RECIPES, Optimiser, Recipe
 from dashnas.runs import CheckpointClock, read_events
 from dashnas.space import Architecture, Candidate
 from dashnas.training import DivergedError, Interrupted
@@ -792,7 +792,7 @@ def test_a_recipe_outside_the_space_that_others_are_drawn_from_is_tried_all_the_
     fit(arrays(TargetKind.CLASSES), options(tune_trials=2, epochs=1, **given), out=tmp_path / "run")
     trials = json.loads((tmp_path / "run" / "tune.json").read_text())
     assert len(trials) == 2
-    assert Recipe(**trials[0]["recipe"]) == replace(Recipe(), **given)
+    assert Recipe(**trials[0]["recipe"]) == replace(RECIPES[Optimiser.MUON], **given)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def test_a_finished_run_shows_scores_architecture_recipe_and_cost(finished):
     assert f"{result['parameters']:,} searched, {result['backbone_parameters']:,} untouched" in shown
     cost = result["inference"]
     assert f"{cost['flops']:,} operations, {cost['milliseconds']:.3g} ms searched; " in shown
-    assert "learning rate 0.1," in shown
+    assert "muon, learning rate 0.02," in shown
     assert "search 1 epoch, 1 recipe of up to 1 epoch, final training 1 epoch" in shown
     assert all(f"{phase} {seconds:.1f}" in shown for phase, seconds in list(result["seconds"].items())[:4])
 

@@ -22,7 +22,7 @@ from dashnas.data import DataConfig, TargetKind, prepare
 from dashnas.losses import make_loss
 from dashnas.memory import count_step, measure_step
 from dashnas.progress import Silent
-from dashnas.recipe import Recipe
+from dashnas.recipe import RECIPES
 from dashnas.retrain import retrain_phase
 from dashnas.runs import Run
 from dashnas.search import make_supernet, search_phase
@@ -47,7 +47,7 @@ def make():
         space, config = SearchSpace.for_dims(len(shape)), SearchConfig()
         supernet, _ = make_supernet(network, space, data.train.batch(np.arange(2)).x, config)
         return search_phase(supernet, data.train, loss, config, **common)
-    return retrain_phase("retrain", network, data.train, loss, Recipe(), RetrainConfig(clip=1.0), **common)
+    return retrain_phase("retrain", network, data.train, loss, RECIPES["muon"], RetrainConfig(clip=1.0), **common)
 
 
 def status(name):
