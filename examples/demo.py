@@ -32,7 +32,7 @@ def main() -> None:
     if (run / "result.json").exists():
         print(f"{shown(run)} is finished already; delete that folder to see it run again")
     else:
-        call_dashnas("fit", str(shown(data)), "--out", str(shown(run)), "--preset", "quick")
+        call_dashnas("fit", str(shown(data)), "--out", str(shown(run)), "--preset", "quick", "--threads", "1")
     compare(json.loads((run / "result.json").read_text()))
     print(f"\nThe run lies in {shown(run)}: try  dashnas show {shown(run)}")
 
