@@ -42,6 +42,14 @@ def test_regression_is_decoded_and_logits_are_left_alone():
     np.testing.assert_allclose(decoded - 1e9, 2 * x[:, :1].double().numpy(), atol=1e-6)
 
 
+def test_answers_are_float32_where_the_caller_computes_in_bfloat16():
+    """Which NumPy has no numbers for."""
+    plain = Normaliser(input_mean=(0.0,), input_std=(1.0,))
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = predict(nn.Linear(4, 3), alone(torch.randn(3, 2, 4)), plain, CPU)
+    assert answers.dtype == np.float32
+
+
 def test_a_network_is_evaluated_in_evaluation_mode_without_gradients():
     network = Last().train()
     plain = Normaliser(input_mean=(0.0,), input_std=(1.0,))

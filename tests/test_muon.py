@@ -4,9 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
-from dashnas.errors import ConfigError
 from dashnas.muon import Muon, make_orthogonal
 
 CONVOLUTIONS = [(8, 4, 5), (4, 8, 3, 3), (6, 1, 7)]
@@ -163,7 +161,14 @@ def test_a_state_that_was_saved_goes_on_as_if_it_had_not_been():
         assert torch.equal(weight, again)
 
 
-def test_complex_weights_are_refused():
-    weight = nn.Parameter(torch.zeros(2, 2, 3, dtype=torch.complex64))
-    with pytest.raises(ConfigError, match="muon trains real weights, and the network has complex ones; take adamw"):
-        muon(weight)
+def test_a_layer_that_has_died_does_not_move():
+    """Whatever the mean of its earlier gradients is, which goes on when it lives again."""
+    start, gradient = draw((4, 2, 3), (4, 2, 3))
+    [weight] = trainable(start)
+    optimiser = muon(weight, weight_decay=0.0)
+    step(optimiser, [weight], [gradient])
+    moved = weight.detach().clone()
+    step(optimiser, [weight], [torch.zeros_like(gradient)])
+    assert torch.equal(weight, moved)
+    step(optimiser, [weight], [gradient])
+    assert not torch.equal(weight, moved)

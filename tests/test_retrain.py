@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dashnas.config import LearningRateSchedule, RetrainConfig
+from dashnas.errors import ConfigError
 from dashnas.losses import make_loss
 from dashnas.recipe import RECIPES, Optimiser, Recipe
 from dashnas.retrain import retrain, retrain_phase
@@ -79,6 +80,18 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(optimiser, tm
         retrain_by(RECIPES[optimiser], again, there)
     for name, value in first.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("optimiser", list(Optimiser))
+def test_complex_weights_are_refused_unless_they_are_frozen(optimiser):
+    data, loss = parts()
+    made = network()
+    made.register_parameter("odd", nn.Parameter(torch.zeros(2, 2, 3, dtype=torch.complex64), requires_grad=False))
+    arguments = ("retrain", made, data.train, loss, RECIPES[optimiser], RetrainConfig())
+    retrain_phase(*arguments, epochs=2, batch_size=8, seed=1)
+    made.odd.requires_grad_()
+    with pytest.raises(ConfigError, match="the network has complex weights, and only real ones are trained"):
+        retrain_phase(*arguments, epochs=2, batch_size=8, seed=1)
 
 
 def convolutions() -> nn.Module:

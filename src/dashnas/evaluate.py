@@ -13,6 +13,7 @@ from dashnas.data.spec import TargetKind
 from dashnas.errors import is_out_of_memory
 from dashnas.lengths import network_outputs
 from dashnas.metrics import Answers, Metric, Score, UndefinedScoreError, confidence, decisions, score
+from dashnas.precision import widened
 from dashnas.protocol_metrics import pooled
 
 COUNT_MISTAKES = ("error", "error_pct", "macro_f1", "1-macro_f1")
@@ -37,7 +38,7 @@ def predict(
     network.to(device).eval()
     with torch.inference_mode():
         there = ((x.to(device), None if lengths is None else lengths.to(device)) for x, lengths in inputs)
-        outputs = [normaliser.decode_target(_forward(network, x, lengths)).cpu() for x, lengths in there]
+        outputs = [normaliser.decode_target(widened(_forward(network, x, lengths))).cpu() for x, lengths in there]
     return torch.cat(outputs).numpy()
 
 

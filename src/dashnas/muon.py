@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from dashnas.errors import ConfigError
 from dashnas.precision import exact_products
 
 ITERATIONS = 5
@@ -30,7 +29,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the odd polynomial of degree five that each iteration takes of the singular values; steep at 0."""
 
 SMALLEST_NORM = 1e-7
-"""Of a matrix, in its division by it: where gradients have vanished, the update does too."""
+"""Of a matrix, in its division by it: once its values have vanished, the update does too."""
 
 ROOT_MEAN_SQUARE = 0.2
 """Of an update, at a rate of 1: about that of AdamW (Liu et al. 2025, Equation 4)."""
@@ -47,16 +46,11 @@ class Muon(torch.optim.Optimizer):
         lr: learning rate, where a group has none of its own; so the others.
         momentum: share of the mean gradient that a step keeps; AdamW's first beta too.
         weight_decay: share of a weight that a step takes away at a rate of 1.
-
-    Raises:
-        ConfigError: complex weights.
     """
 
     def __init__(self, groups: list[dict[str, Any]], *, lr: float, momentum: float, weight_decay: float) -> None:
         # "fused" has PyTorch keep the step counts on the device of the weights when a state is loaded.
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "fused": True})
-        if any(weight.is_complex() for group in self.param_groups for weight in group["params"]):
-            raise ConfigError("muon trains real weights, and the network has complex ones; take adamw or sgd")
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -73,8 +67,10 @@ class Muon(torch.optim.Optimizer):
             mean.lerp_(gradient, 1 - group["momentum"])
             updates.append(gradient.lerp(mean, group["momentum"]).flatten(1))
         make_orthogonal(updates)
-        for weight, update in zip(gradients, updates, strict=True):
+        for (weight, gradient), update in zip(gradients.items(), updates, strict=True):
             scale = ROOT_MEAN_SQUARE * max(update.shape) ** 0.5
+            # The mean gradient of a layer that has died would be kept at full length until it has vanished.
+            update.mul_(gradient.any())
             weight.mul_(1 - group["lr"] * group["weight_decay"])
             weight.sub_(update.view_as(weight), alpha=group["lr"] * scale)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dashnas.config import LearningRateSchedule
 from dashnas.data.parts import Part
-from dashnas.errors import DashnasError, NotEnoughMemoryError, RunError, is_out_of_memory
+from dashnas.errors import ConfigError, DashnasError, NotEnoughMemoryError, RunError, is_out_of_memory
 from dashnas.interrupt import graceful_interrupt
 from dashnas.large_kernels import by_fourier
 from dashnas.losses import Loss
@@ -255,6 +255,11 @@ def sgd(groups: list[dict[str, Any]], momentum: float) -> torch.optim.SGD:
 def _note_start_rates(groups: list[dict[str, Any]]) -> None:
     for group in groups:
         group["initial_lr"] = group["lr"]
+        if any(weight.is_complex() and weight.requires_grad for weight in group["params"]):
+            raise ConfigError(
+                "the network has complex weights, and only real ones are trained; keep each as a pair of real numbers, "
+                "and call torch.view_as_complex where it is used"
+            )
 
 
 def adamw(groups: list[dict[str, Any]], momentum: float) -> torch.optim.AdamW:

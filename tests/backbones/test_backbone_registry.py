@@ -52,6 +52,9 @@ def test_a_backbone_of_ones_own_is_built_by_its_name(make_spec, monkeypatch):
     assert build_backbone("mine", make_spec(8)).out_channels == 7
     with pytest.raises(ConfigError, match="'mine' is registered already; choose another name"):
         register_backbone("mine", spatial_dims=1, default_width=7)(build)
+    with pytest.raises(ConfigError, match=r"unknown optimiser 'adam'.*adamw"):
+        register_backbone("another", spatial_dims=1, default_width=7, optimiser="adam")(build)
+    assert "another" not in BACKBONES
 
 
 def test_registered_names_fit_the_data_they_are_the_default_of(make_spec):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from torch import nn
 
+from dashnas.checks import read_name
 from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError, unknown_name
 from dashnas.lengths import refuse_lengths
@@ -35,7 +36,10 @@ class Backbone:
     initialise: Callable[[nn.Module], object] | None = None
     """Draws the weights of one convolution of the network, for `derive`; None leaves PyTorch's own."""
     optimiser: Optimiser = Optimiser.SGD
-    """What the presets `default` and `quick` train it by."""
+    """What the presets `default` and `quick` train it by. A plain string does too."""
+
+    def __post_init__(self) -> None:
+        read_name(self, "optimiser", Optimiser)
 
 
 BACKBONES: dict[str, Backbone] = {}
