@@ -8,8 +8,8 @@ source, and from `torch.optim.Muon`, which takes matrices alone:
   hidden layers of any kind.
 - Updates are scaled, and weights decay, as in Liu et al. 2025 (arXiv:2502.16982, Section 2.2), so that one rate and one
   decay are right for all weights.
-- The iterations are done in float32, with the products of rows in place of the matrix itself. These are smaller, and
-  those of all matrices with as many rows are done at once.
+- The iterations are done in the dtype of the weights, which is float32 as a rule, with the products of rows in place of
+  the matrix itself. These are smaller, and those of all matrices with as many rows are done at once.
 """
 
 from collections import defaultdict
@@ -57,8 +57,8 @@ class Muon(torch.optim.Optimizer):
         """Take one step; parameters without a gradient stay. There is no closure."""
         for group in self.param_groups:
             gradients = {weight: weight.grad for weight in group["params"] if weight.grad is not None}
-            self._by_muon({weight: gradients[weight] for weight in gradients if weight.ndim > 2}, group)
-            self._by_adamw({weight: gradients[weight] for weight in gradients if weight.ndim <= 2}, group)
+            self._by_muon({weight: gradient for weight, gradient in gradients.items() if weight.ndim > 2}, group)
+            self._by_adamw({weight: gradient for weight, gradient in gradients.items() if weight.ndim <= 2}, group)
 
     def _by_muon(self, gradients: dict[Tensor, Tensor], group: dict[str, Any]) -> None:
         updates = []

@@ -40,22 +40,23 @@ def matrix_products(precision: Precision, device: torch.device) -> Iterator[None
     if device.type != "cuda" or precision is Precision.FLOAT32:
         yield
         return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
+    with _float32_products("high"):
         yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
     """Within it, matrix products are of all digits that float32 has, whatever is set outside."""
+    with _float32_products("highest"), torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextmanager
+def _float32_products(setting: str) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    torch.set_float32_matmul_precision(setting)
     try:
-        with torch.autocast(device.type, enabled=False):
-            yield
+        yield
     finally:
         torch.set_float32_matmul_precision(before)
 

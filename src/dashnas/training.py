@@ -248,11 +248,12 @@ def sgd(groups: list[dict[str, Any]], momentum: float) -> torch.optim.SGD:
 
     It is fused: a supernet has many weights, and other forms write all of them down several times in a step.
     """
-    _note_start_rates(groups)
+    _prepare(groups)
     return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
-def _note_start_rates(groups: list[dict[str, Any]]) -> None:
+def _prepare(groups: list[dict[str, Any]]) -> None:
+    """Note the start rate of each group; refuse weights that no optimiser here trains."""
     for group in groups:
         group["initial_lr"] = group["lr"]
         if any(weight.is_complex() and weight.requires_grad for weight in group["params"]):
@@ -264,13 +265,13 @@ def _note_start_rates(groups: list[dict[str, Any]]) -> None:
 
 def adamw(groups: list[dict[str, Any]], momentum: float) -> torch.optim.AdamW:
     """Adam with decoupled weight decay, knowing each group's start rate."""
-    _note_start_rates(groups)
+    _prepare(groups)
     return torch.optim.AdamW(groups, lr=groups[0]["lr"], betas=(momentum, SECOND_MOMENT), fused=True)
 
 
 def muon(groups: list[dict[str, Any]], momentum: float) -> Muon:
     """Muon, knowing each group's start rate."""
-    _note_start_rates(groups)
+    _prepare(groups)
     return Muon(groups, lr=groups[0]["lr"], momentum=momentum, weight_decay=groups[0]["weight_decay"])
 
 

@@ -157,8 +157,7 @@ def read_options(
     ] = None,
     batch_size: Annotated[int | None, _option(_RECIPE, "Samples of a training step.")] = None,
     optimiser: Annotated[
-        str | None,
-        _option(_RECIPE, "sgd, adamw or muon; usually muon, but adamw for convnext."),
+        str | None, _option(_RECIPE, "sgd, adamw or muon; usually muon, but adamw for convnext.")
     ] = None,
     learning_rate: Annotated[
         float | None, _option(_RECIPE, "Of the first recipe; usually 0.1 with sgd, 0.002 with adamw, 0.02 with muon.")
