@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 import dashnas.inference_cost
 from dashnas.backbones import build_backbone
@@ -20,6 +21,7 @@ IMAGES = DataSpec(channels=3, spatial_shape=(8, 6), target_kind=TargetKind.DENSE
         # positions, outputs, inputs, taps
         (nn.Conv1d(3, 4, 5, padding=2), SIGNALS, 20 * 4 * 3 * 5),
         (nn.Conv1d(3, 3, 5, padding=2, groups=3), SIGNALS, 20 * 3 * 1 * 5),
+        (weight_norm(nn.Conv1d(3, 4, 5, padding=2)), SIGNALS, 20 * 4 * 3 * 5),
         (nn.Conv2d(3, 4, (3, 5), stride=2, padding=(1, 2)), IMAGES, 4 * 3 * 4 * 3 * 15),
         (nn.Sequential(nn.Flatten(), nn.Linear(60, 7)), SIGNALS, 60 * 7),
     ],

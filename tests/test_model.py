@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from dashnas.backbones import BACKBONES, PointHead, register_backbone, registry
 from dashnas.data import DataSpec, Normaliser, TargetKind
 from dashnas.errors import DataError, RunError, UserError
 from dashnas.model import FORMAT, Topology, TrainedModel, load_result
@@ -72,6 +74,24 @@ def test_a_model_comes_back_as_it_was_and_predicts_the_same(kind, dims, searched
     assert set(before) == set(after)
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])
+
+
+def test_layers_that_share_their_weights_are_saved_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES})
+    monkeypatch.setattr("dashnas.model.BACKBONES", registry.BACKBONES)
+
+    @register_backbone("mine", spatial_dims=1, default_width=3)
+    def build(spec, *, width, dropout, official, for_search):
+        network = nn.Sequential(*(nn.Conv1d(2, 2, 3, padding=1) for _ in range(2)), PointHead(2, 3))
+        network[1].weight = network[0].weight
+        return network
+
+    topology = Topology(backbone="mine")
+    saved = replace(model(), network=topology.build(spec(TargetKind.CLASSES, 1)), topology=topology, architecture=None)
+    saved.save(tmp_path)
+    network = TrainedModel.load(tmp_path).network
+    assert network[1].weight is network[0].weight
+    torch.testing.assert_close(network.state_dict(), saved.network.state_dict(), rtol=0, atol=0)
 
 
 SHAPES = [

@@ -47,9 +47,10 @@ def inference_cost(network: nn.Module, spec: DataSpec, device: torch.device) -> 
     x = torch.zeros(1, spec.channels, *spec.spatial_shape, device=device)
     lengths = torch.tensor(spec.spatial_shape, device=device) if spec.unequal_lengths else None
     seconds: list[float] = []
+    # The counter fails in inference mode where a layer's weight is computed from parameters, as by weight_norm.
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network_outputs(network, x, lengths)
     with torch.inference_mode():
-        with FlopCounterMode(display=False) as counter:
-            network_outputs(network, x, lengths)
         while len(seconds) < FEWEST_ANSWERS or (len(seconds) < MOST_ANSWERS and sum(seconds) < TIMING_SECONDS):
             started = time.perf_counter()
             network_outputs(network, x, lengths).flatten()[0].item()  # item() waits for the device

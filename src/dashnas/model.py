@@ -24,6 +24,7 @@ from dashnas.runs import REMAKE, damage_named, read_json, write_json
 from dashnas.seeding import isolated_rng
 from dashnas.space import Architecture
 from dashnas.storage import atomic_file
+from dashnas.torch_settings import usual_settings
 
 FORMAT = 1
 """Version of `config.json`."""
@@ -83,7 +84,9 @@ class TrainedModel:
     def save(self, folder: Path | str) -> None:
         """Write `model.safetensors` and `config.json`."""
         folder = Path(folder)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        # Copied, since the file has no place for a tensor of two names, as of layers that share their weights.
+        alone = {"memory_format": torch.contiguous_format}
+        weights = {name: tensor.detach().cpu().clone(**alone) for name, tensor in self.network.state_dict().items()}
         with atomic_file(folder / "model.safetensors") as file:
             file.write(save(weights))
         write_json(
@@ -138,7 +141,7 @@ class TrainedModel:
             normaliser = Normaliser.from_json(content["normaliser"])
             impute = bool(content["impute"])
         # Fresh weights are drawn, to be replaced at once.
-        with isolated_rng(torch.device("cpu")), damage_named(folder / "config.json"):
+        with isolated_rng(torch.device("cpu")), usual_settings(), damage_named(folder / "config.json"):
             networks = [member.topology.build(spec, member.architecture) for member in members or [first]]
         network = Ensemble(networks, spec.target_kind) if members else networks[0]
         path = folder / "model.safetensors"

@@ -291,6 +291,6 @@ def _inference_cost(job: Job, network: nn.Module) -> dict[str, float] | None:
     """What an answer costs; None where a network of one's own cannot be asked for a single one."""
     try:
         return inference_cost(network, job.data.spec, job.session.device)._asdict()
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # whatever a network of one's own raises; it is trained by now
         job.session.reporter.message(f"warning: what an answer costs could not be measured: {error}")
         return None

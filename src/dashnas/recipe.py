@@ -41,6 +41,11 @@ class Recipe:
         read_name(self, "optimiser", Optimiser)
         require(0 < self.learning_rate < inf, f"learning_rate must be positive, got {self.learning_rate}")
         require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
+        require(
+            self.learning_rate * self.weight_decay < 1,
+            f"learning_rate x weight_decay must be below 1, the share of each weight that a step takes away; got "
+            f"{self.learning_rate:g} x {self.weight_decay:g}",
+        )
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
         require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
         require(0 <= self.cutout < 1, f"cutout must lie in [0, 1), got {self.cutout}")

@@ -18,6 +18,7 @@ from dashnas.job import NETWORKS, Job
 from dashnas.presets import Options, resolve
 from dashnas.progress import Reporter, Silent
 from dashnas.runs import Run
+from dashnas.torch_settings import usual_settings
 from dashnas.training import Session
 
 
@@ -69,7 +70,7 @@ def open_job(
     settings = config.to_json() | {"data_fingerprint": data.fingerprint}
     if options.architecture is not None:
         settings["architecture"] = options.architecture.to_json()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, usual_settings():
         # Built once before the run directory is, so that settings that cannot work leave nothing behind.
         session = Session(run=None, reporter=reporter, device=device)  # type: ignore[arg-type]
         job = Job(data, options, session, config, started, networks, beside=beside)

@@ -57,6 +57,19 @@ def test_a_backbone_of_ones_own_is_built_by_its_name(make_spec, monkeypatch):
     assert "another" not in BACKBONES
 
 
+@pytest.mark.parametrize("embedding", [nn.Embedding, nn.EmbeddingBag])
+def test_refuses_sparse_gradients(embedding, make_spec, monkeypatch):
+    monkeypatch.setattr(backbones.registry, "BACKBONES", {})
+
+    @register_backbone("mine", spatial_dims=1, default_width=7)
+    def build(spec, *, width, dropout, official, for_search):
+        return nn.Sequential(nn.Conv1d(spec.channels, width, 1), embedding(4, 7, sparse=width == 7))
+
+    assert build_backbone("mine", make_spec(8), width=6)
+    with pytest.raises(ConfigError, match=r"'mine' has an embedding with sparse gradients, .*; build it with sparse=F"):
+        build_backbone("mine", make_spec(8))
+
+
 def test_registered_names_fit_the_data_they_are_the_default_of(make_spec):
     for shape in ((8,), (8, 8)):
         assert BACKBONES[default_backbone(make_spec(*shape))].spatial_dims == len(shape)

@@ -118,8 +118,8 @@ def build_backbone(
             plain convolutions in place of causal ones. Without `official` the two are one network.
 
     Raises:
-        ConfigError: an unknown name, a backbone for data of another dimension or for series of one length only, or a
-            bad width or dropout.
+        ConfigError: an unknown name, a backbone for data of another dimension or for series of one length only, a
+            bad width or dropout, or an embedding with sparse gradients.
     """
     if name is None:
         name = default_backbone(spec)
@@ -139,6 +139,11 @@ def build_backbone(
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout must be a probability below 1, got {dropout}; 0 drops nothing")
     network = backbone.build(spec, width=width, dropout=dropout, official=official, for_search=for_search)
+    if any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse for layer in network.modules()):
+        raise ConfigError(
+            f"backbone {name!r} has an embedding with sparse gradients, which nothing here trains by; "
+            "build it with sparse=False"
+        )
     if spec.unequal_lengths:
         refuse_lengths(network)
     return network
