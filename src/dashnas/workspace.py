@@ -28,7 +28,8 @@ def workspace(source: Any, options: Options, out: Path | str | None, reporter: R
     reporter = reporter or Silent()
     find_device(options.device)  # before much is read
     started = time.monotonic()
-    data = prepare(source, options.data, seed=options.seed, protocol=options.protocol)
+    with usual_settings():  # a Dataset of torch's may make tensors
+        data = prepare(source, options.data, seed=options.seed, protocol=options.protocol)
     options = replace(options, metric=options.metric or data.metric)
     for line in data.reading:
         reporter.message(line)
