@@ -44,7 +44,7 @@ REFUSED = [
     (
         Recipe,
         {"learning_rate": 0.5, "weight_decay": 2.0},
-        "learning_rate x weight_decay must be below 1, .*; got 0.5 x 2$",
+        "learning_rate x weight_decay must be below 1, .*; got 0.5 x 2, lower either$",
     ),
     (SearchConfig, {"learning_rate": -1}, "learning_rate must be positive, got -1"),
     (SearchConfig, {"arch_learning_rate": 0}, "arch_learning_rate must be positive, got 0"),

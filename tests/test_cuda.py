@@ -25,10 +25,10 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 
 @pytest.fixture(autouse=True)
-def _exact_float32():
+def _exact_and_deterministic():
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
-    # Deterministic, since two searches alike differ by 1e-3 now and then without it.
+    # Else two searches alike differ by 1e-3 now and then.
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         yield
     torch.backends.cuda.matmul.allow_tf32 = before

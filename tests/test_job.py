@@ -4,18 +4,21 @@ import contextlib
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from dashnas.backbones import BACKBONES, register_backbone, registry
 from dashnas.calibration import calibrate
 from dashnas.config import Schedule
 from dashnas.convert import mixtures
-from dashnas.data import TargetKind
-from dashnas.errors import RunError
+from dashnas.data import DataConfig, TargetKind
+from dashnas.errors import ConfigError, ConversionError, RunError
 from dashnas.recipe import Recipe
 from dashnas.space import Architecture, Candidate
 from dashnas.workspace import workspace
-from tiny import Messages, arrays, job, options
+from tiny import SPATIAL, Messages, arrays, job, options
 
 SCHEDULE = Schedule(search_epochs=1, tune_trials=1, tune_epochs=1, retrain_epochs=1)
 ARCHITECTURE = Architecture({"blocks.0.units.0.conv": Candidate(3)})
@@ -135,3 +138,95 @@ def test_the_final_training_is_as_sharpness_aware_as_the_schedule_or_else_the_re
         trained = one.retrain("retrain", ARCHITECTURE, Recipe(sam_radius=own), replace(SCHEDULE, sam_radius=planned))
     assert trained.recipe.sam_radius == used
     assert set(radii) == ({used} if used else set())
+
+
+class _Answering(nn.Module):
+    """A network whose answers are what becomes of the right ones."""
+
+    def __init__(self, spec, change):
+        super().__init__()
+        convolution = nn.Conv1d if spec.spatial_dims == 1 else nn.Conv2d
+        head = nn.Identity() if spec.target_kind.is_dense else nn.Sequential(nn.Flatten(2), nn.AdaptiveAvgPool1d(1))
+        self.layers = nn.Sequential(convolution(spec.channels, spec.outputs, 3, padding=1), head)
+        self.is_dense, self.change = spec.target_kind.is_dense, change
+
+    def forward(self, x):
+        answers = self.layers(x)
+        return self.change(self, answers if self.is_dense else answers[..., 0])
+
+
+WRONG = {
+    "a tuple": (
+        lambda _, answers: (answers, answers),
+        r"by a tuple; expected a tensor of real numbers of shape \({}\)",
+    ),
+    "nothing": (lambda _, answers: None, r"by a NoneType; expected"),
+    "one more": (lambda _, answers: torch.cat([answers, answers[:, :1]], 1), r"of shape \(2, .*; expected .*\({}\)$"),
+    "an axis more": (lambda _, answers: answers[..., None], r"of shape \({}, 1\) and torch.float32; expected"),
+    "an axis less": (lambda _, answers: answers[:, 0], r"expected a tensor of real numbers of shape \({}\)"),
+    "one sample": (lambda _, answers: answers[:1], r"of shape \(1, .*; expected .*\({}\)$"),
+    "labels": (lambda _, answers: answers.long(), r"of shape \({}\) and torch.int64; expected"),
+    "no gradient": (
+        lambda _, answers: answers.detach(),
+        "answers of backbone 'mine' depend on no weight that is trained",
+    ),
+}
+
+
+OUTPUTS = {TargetKind.CLASSES: 3, TargetKind.DENSE_CLASSES: 3, TargetKind.MULTI_LABEL: 2}
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Enters a backbone whose right answers are changed by a function."""
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES})
+
+    def enter(change, dims=1):
+        @register_backbone("mine", spatial_dims=dims, default_width=4)
+        def build(spec, *, width, dropout, official, for_search):
+            return _Answering(spec, change)
+
+    return enter
+
+
+@pytest.mark.parametrize(("kind", "dims"), [(kind, dims) for kind in TargetKind for dims in (1, 2)])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_refuses_a_network_whose_answers_are_none_to_the_targets(wrong, kind, dims, answering, tmp_path):
+    change, message = WRONG[wrong]
+    answering(change, dims)
+    chosen = options(backbone="mine", data=DataConfig(target=kind))
+    shape = ", ".join(map(str, (2, OUTPUTS.get(kind, 1), *(SPATIAL[dims] if kind.is_dense else ()))))
+    opened = workspace(arrays(kind, dims), chosen, tmp_path / "run", None)
+    with pytest.raises(ConfigError, match=message.format(shape)), opened:
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("kind", "dims"), [(kind, dims) for kind in TargetKind for dims in (1, 2)])
+def test_takes_a_network_whose_answers_are_of_the_targets_shape(kind, dims, answering):
+    answering(lambda _, answers: answers, dims)
+    with workspace(arrays(kind, dims), options(backbone="mine", data=DataConfig(target=kind)), None, None) as one:
+        assert isinstance(one.network(None), _Answering)
+
+
+def test_refuses_a_network_that_reads_its_weights_as_it_is_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES})
+
+    @register_backbone("mine", spatial_dims=1, default_width=4)
+    def build(spec, *, width, dropout, official, for_search):
+        layer = nn.Conv1d(spec.channels, width, 3)
+        layer.weight.data = torch.from_numpy(np.zeros((width, spec.channels, 3), np.float32))
+        return layer
+
+    message = "'mine' cannot be built without its weights, on device 'meta' .*; let it neither .* fill them in place"
+    with pytest.raises(ConfigError, match=message), workspace(
+        arrays(TargetKind.CLASSES), options(backbone="mine"), tmp_path / "run", None
+    ):  # fmt: skip
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_needs_numbers_to_answer_is_not_asked_without(answering):
+    answering(lambda _, answers: answers * (1 if answers.sum() > 0 else 2), 1)
+    with pytest.raises(ConversionError, match="the model fails on the sample"), job(options(backbone="mine")):
+        pass

@@ -233,7 +233,7 @@ def test_a_description_that_is_none_is_refused(text, message, saved):
 
 def test_an_unknown_backbone_is_refused(saved):
     rewrite(saved, backbone="resnet2d")
-    with pytest.raises(UserError, match="unknown backbone 'resnet2d'"):
+    with pytest.raises(UserError, match="backbone 'resnet2d', which is not registered here; import first what"):
         TrainedModel.load(saved)
 
 

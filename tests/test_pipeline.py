@@ -534,9 +534,10 @@ def test_an_architecture_that_is_gone_after_the_race_is_searched_again(told, tmp
     assert fit(arrays(TargetKind.CLASSES), options(**RACE), out=tmp_path / "run").model.architecture == before
 
 
-def test_a_cost_that_cannot_be_measured_is_null(monkeypatch, tmp_path):
+@pytest.mark.parametrize("error", [RuntimeError, TypeError])
+def test_a_cost_that_cannot_be_measured_is_null(error, monkeypatch):
     def fails(*_):
-        raise RuntimeError("one sample is too few")
+        raise error("one sample is too few")
 
     monkeypatch.setattr("dashnas.pipeline.inference_cost", fails)
     listener = Messages()

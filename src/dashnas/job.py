@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dashnas.backbones import keep_positions
 from dashnas.config import FitConfig, Schedule
 from dashnas.convert import Conversion, discretise, has_choice, keeps_own_kernels, mixtures, smallest_architecture
 from dashnas.data.prepare import PreparedData
+from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError
 from dashnas.evaluate import refuse_undefined
 from dashnas.limits import Cost, Limits, choices_of, likeliest_within
@@ -110,6 +111,24 @@ class Job:
         self.needs: dict[tuple[int | None, int | None], dict[str, Need]] = {}
         """Memory of each network, by width of the searched network and of a wider untouched one; found by
         `dashnas.calibration`."""
+
+    def check_networks(self) -> None:
+        """Build the networks without their weights, which may take more memory than there is.
+
+        Raises:
+            ConfigError: they cannot be built, or trained.
+        """
+        try:
+            with torch.device("meta"):
+                network = self.network(self.given_architecture)
+                if "search" in self.networks:
+                    self.supernet()
+        except RuntimeError as error:
+            raise ConfigError(
+                f"backbone {self.config.backbone!r} cannot be built without its weights, on device 'meta' ({error}); "
+                "let it neither read the values of its weights nor set their .data; fill them in place"
+            ) from error
+        _refuse_answers(network, self.data.spec, self.config.backbone)
 
     def network(self, architecture: Architecture | None, dropout: float = 0.0, copy: int = 0) -> nn.Module:
         """A fresh network, always with the same weights, other ones for each copy; None is the untouched backbone."""
@@ -394,3 +413,29 @@ class Job:
 def _of_copy(copy: int) -> tuple[int, ...]:
     """What a seed's purpose has to tell of a copy; nothing of the first, so that it is the network of a run without."""
     return (copy,) if copy else ()
+
+
+def _refuse_answers(network: nn.Module, spec: DataSpec, backbone: str) -> None:
+    """Make sure that what a network of somebody else's answers can be compared with the targets.
+
+    Raises:
+        ConfigError: it is of another type or shape, or no weight can change it.
+    """
+    if spec.unequal_lengths:
+        return
+    try:
+        answers = network(torch.zeros(2, spec.channels, *spec.spatial_shape, device="meta"))
+    except Exception:  # whatever it raises; it may need numbers, and is run on some before it is trained
+        return
+    expected = (2, spec.outputs, *(spec.spatial_shape if spec.target_kind.is_dense else ()))
+    if not isinstance(answers, Tensor):
+        got = f"a {type(answers).__name__}"
+    elif answers.shape != expected or not answers.is_floating_point():
+        got = f"one of shape {tuple(answers.shape)} and {answers.dtype}"
+    elif not answers.requires_grad:
+        raise ConfigError(f"the answers of backbone {backbone!r} depend on no weight that is trained")
+    else:
+        return
+    raise ConfigError(
+        f"backbone {backbone!r} answers two samples by {got}; expected a tensor of real numbers of shape {expected}"
+    )

@@ -85,8 +85,10 @@ class TrainedModel:
         """Write `model.safetensors` and `config.json`."""
         folder = Path(folder)
         # Copied, since the file has no place for a tensor of two names, as of layers that share their weights.
-        alone = {"memory_format": torch.contiguous_format}
-        weights = {name: tensor.detach().cpu().clone(**alone) for name, tensor in self.network.state_dict().items()}
+        weights = {
+            name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+            for name, tensor in self.network.state_dict().items()
+        }
         with atomic_file(folder / "model.safetensors") as file:
             file.write(save(weights))
         write_json(
@@ -126,6 +128,11 @@ class TrainedModel:
             if content["format"] > FORMAT:
                 raise RunError(f"{folder} was saved by a later dashnas ({content['dashnas']}); upgrade to read it")
             spec = DataSpec.from_json(content["data"])
+            if (name := content["backbone"]) not in BACKBONES:
+                raise RunError(
+                    f"{folder} has a network of the backbone {name!r}, which is not registered here; import first what "
+                    "registers it"
+                )
             first, *members = (
                 Member(
                     topology=Topology(

@@ -75,10 +75,7 @@ def open_job(
         # Built once before the run directory is, so that settings that cannot work leave nothing behind.
         session = Session(run=None, reporter=reporter, device=device)  # type: ignore[arg-type]
         job = Job(data, options, session, config, started, networks, beside=beside)
-        with torch.device("meta"):  # weights take memory, and there may be too many
-            job.network(options.architecture)
-            if "search" in job.networks:
-                job.supernet()
+        job.check_networks()
         try:
             torch.set_num_threads(options.threads or threads_before)
             with keep_freed_memory(), Run(Path(out or scratch), settings) as run:

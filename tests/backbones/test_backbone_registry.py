@@ -54,6 +54,8 @@ def test_a_backbone_of_ones_own_is_built_by_its_name(make_spec, monkeypatch):
         register_backbone("mine", spatial_dims=1, default_width=7)(build)
     with pytest.raises(ConfigError, match=r"unknown optimiser 'adam'.*adamw"):
         register_backbone("another", spatial_dims=1, default_width=7, optimiser="adam")(build)
+    with pytest.raises(ConfigError, match="spatial_dims must be 1 for signals or 2 for images, got 3"):
+        register_backbone("another", spatial_dims=3, default_width=7)(build)
     assert "another" not in BACKBONES
 
 
@@ -67,6 +69,28 @@ def test_refuses_sparse_gradients(embedding, make_spec, monkeypatch):
 
     assert build_backbone("mine", make_spec(8), width=6)
     with pytest.raises(ConfigError, match=r"'mine' has an embedding with sparse gradients, .*; build it with sparse=F"):
+        build_backbone("mine", make_spec(8))
+
+
+class _Stateful(nn.Conv1d):
+    def get_extra_state(self):
+        return {"steps": 3}
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: None, "the builder of backbone 'mine' returned None; expected a torch.nn.Module"),
+        (
+            lambda: nn.Sequential(_Stateful(1, 1, 1)),
+            "'mine' holds what is no tensor and cannot be saved, 0._extra_state;",
+        ),
+    ],
+)
+def test_refuses_what_can_be_neither_trained_nor_saved(made, message, make_spec, monkeypatch):
+    monkeypatch.setattr(backbones.registry, "BACKBONES", {})
+    register_backbone("mine", spatial_dims=1, default_width=7)(lambda *_, **__: made())
+    with pytest.raises(ConfigError, match=message):
         build_backbone("mine", make_spec(8))
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from dashnas.checks import read_name
 from dashnas.data.spec import DataSpec
@@ -57,8 +57,10 @@ def register_backbone(
     """Enter the decorated builder into the registry; the arguments are the fields of `Backbone`.
 
     Raises:
-        ConfigError: the name is taken.
+        ConfigError: the name is taken, or there are no data of such a dimension.
     """
+    if spatial_dims not in _DATA_OF:
+        raise ConfigError(f"spatial_dims must be 1 for signals or 2 for images, got {spatial_dims}")
 
     def enter(build: Builder) -> Builder:
         if name in BACKBONES:
@@ -119,7 +121,7 @@ def build_backbone(
 
     Raises:
         ConfigError: an unknown name, a backbone for data of another dimension or for series of one length only, a
-            bad width or dropout, or an embedding with sparse gradients.
+            bad width or dropout, or a network that cannot be trained or saved.
     """
     if name is None:
         name = default_backbone(spec)
@@ -139,11 +141,23 @@ def build_backbone(
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout must be a probability below 1, got {dropout}; 0 drops nothing")
     network = backbone.build(spec, width=width, dropout=dropout, official=official, for_search=for_search)
-    if any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse for layer in network.modules()):
-        raise ConfigError(
-            f"backbone {name!r} has an embedding with sparse gradients, which nothing here trains by; "
-            "build it with sparse=False"
-        )
+    _refuse_unusable(name, network)
     if spec.unequal_lengths:
         refuse_lengths(network)
     return network
+
+
+def _refuse_unusable(name: str, network: Any) -> None:
+    """Make sure that what a builder of somebody else's returned can be trained and saved."""
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"the builder of backbone {name!r} returned {network!r}; expected a torch.nn.Module")
+    if any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse for layer in network.modules()):
+        raise ConfigError(
+            f"backbone {name!r} has an embedding with sparse gradients, which nothing here trains by; build it with "
+            "sparse=False"
+        )
+    if others := [key for key, value in network.state_dict().items() if not isinstance(value, Tensor)]:
+        raise ConfigError(
+            f"the state of backbone {name!r} holds what is no tensor and cannot be saved, {', '.join(others)}; let "
+            "get_extra_state return a tensor, or leave it out"
+        )
