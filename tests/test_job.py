@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from dashnas.backbones import BACKBONES, register_backbone, registry
+from dashnas.backbones import BACKBONES, PointHead, register_backbone, registry
 from dashnas.calibration import calibrate
 from dashnas.config import Schedule
 from dashnas.convert import mixtures
@@ -229,4 +229,38 @@ def test_refuses_a_network_that_reads_its_weights_as_it_is_made(monkeypatch, tmp
 def test_a_network_that_needs_numbers_to_answer_is_not_asked_without(answering):
     answering(lambda _, answers: answers * (1 if answers.sum() > 0 else 2), 1)
     with pytest.raises(ConversionError, match="the model fails on the sample"), job(options(backbone="mine")):
+        pass
+
+
+class _Drawing(nn.Module):
+    """A network that turns its input by a matrix drawn at random."""
+
+    def __init__(self, spec, width, keep):
+        super().__init__()
+        keep(self, torch.randn(spec.channels, width))
+        self.layers = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), PointHead(width, spec.outputs))
+
+    def forward(self, x):
+        return self.layers(torch.einsum("bcl,cw->bwl", x, self.matrix))
+
+
+@pytest.mark.parametrize(
+    ("keep", "is_saved"),
+    [
+        (lambda network, matrix: network.register_buffer("matrix", matrix), True),
+        (lambda network, matrix: network.register_parameter("matrix", nn.Parameter(matrix)), True),
+        (lambda network, matrix: network.register_buffer("matrix", torch.ones_like(matrix), persistent=False), True),
+        (lambda network, matrix: network.register_buffer("matrix", matrix, persistent=False), False),
+        (lambda network, matrix: setattr(network, "matrix", matrix), False),
+    ],
+)
+def test_refuses_a_network_that_would_answer_otherwise_when_it_is_loaded(keep, is_saved, monkeypatch):
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES})
+
+    @register_backbone("mine", spatial_dims=1, default_width=4)
+    def build(spec, *, width, dropout, official, for_search):
+        return _Drawing(spec, width, keep)
+
+    refused = pytest.raises(ConfigError, match=r"depend on numbers that are not saved .* or by register_buffer$")
+    with contextlib.nullcontext() if is_saved else refused, job(options(backbone="mine")):
         pass

@@ -15,6 +15,7 @@ from dashnas.data.prepare import PreparedData
 from dashnas.data.spec import DataSpec
 from dashnas.errors import ConfigError
 from dashnas.evaluate import refuse_undefined
+from dashnas.inference_cost import num_parameters
 from dashnas.limits import Cost, Limits, choices_of, likeliest_within
 from dashnas.losses import Loss, class_weights, make_loss
 from dashnas.memory import Need
@@ -41,6 +42,10 @@ FEWEST_CHANNELS = 4
 
 ATTEMPTS = 3
 """Tries of a phase that diverges before the run gives up, each with a tenth of the learning rate before."""
+
+MOST_COMPARED = 10**7
+"""Weights of a network that is built with them, to see whether what is saved of it is all of it; of more it would take
+time and memory."""
 
 NETWORKS = {"search": "the supernet", "derived": "the derived network", "backbone": "the untouched backbone"}
 """What the networks of a run are called, by the name of their micro-batch."""
@@ -128,7 +133,11 @@ class Job:
                 f"backbone {self.config.backbone!r} cannot be built without its weights, on device 'meta' ({error}); "
                 "let it neither read the values of its weights nor set their .data; fill them in place"
             ) from error
+        if self.data.spec.unequal_lengths:
+            return  # lengths would have to be numbers
         _refuse_answers(network, self.data.spec, self.config.backbone)
+        if num_parameters(network) <= MOST_COMPARED:
+            _refuse_lost_state(*(self.network(self.given_architecture, copy=copy) for copy in (0, 1)), self.data.spec)
 
     def network(self, architecture: Architecture | None, dropout: float = 0.0, copy: int = 0) -> nn.Module:
         """A fresh network, always with the same weights, other ones for each copy; None is the untouched backbone."""
@@ -421,8 +430,6 @@ def _refuse_answers(network: nn.Module, spec: DataSpec, backbone: str) -> None:
     Raises:
         ConfigError: it is of another type or shape, or no weight can change it.
     """
-    if spec.unequal_lengths:
-        return
     try:
         answers = network(torch.zeros(2, spec.channels, *spec.spatial_shape, device="meta"))
     except Exception:  # whatever it raises; it may need numbers, and is run on some before it is trained
@@ -439,3 +446,29 @@ def _refuse_answers(network: nn.Module, spec: DataSpec, backbone: str) -> None:
     raise ConfigError(
         f"backbone {backbone!r} answers two samples by {got}; expected a tensor of real numbers of shape {expected}"
     )
+
+
+def _refuse_lost_state(network: nn.Module, other: nn.Module, spec: DataSpec) -> None:
+    """Make sure that the answers of a network of somebody else's depend on nothing that is not saved.
+
+    Args:
+        network: a fresh one.
+        other: the same with other weights, which it loses.
+        spec: what they take.
+
+    Raises:
+        ConfigError: with the state of the first, the second answers otherwise.
+    """
+    x = torch.randn(2, spec.channels, *spec.spatial_shape, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():
+            expected, again = network.eval()(x), network(x)
+            other.load_state_dict(network.state_dict())
+            answers = other.eval()(x)
+    except Exception:  # whatever it raises; it is told of where it is trained
+        return
+    if torch.equal(expected, again) and not torch.allclose(answers, expected, rtol=1e-3, atol=1e-3):
+        raise ConfigError(
+            "the backbone's answers depend on numbers that are not saved with it, so that it would not answer the same "
+            "when it is loaded; keep what is drawn at random as a parameter, or by register_buffer"
+        )
