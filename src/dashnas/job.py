@@ -137,7 +137,8 @@ class Job:
             return  # lengths would have to be numbers
         _refuse_answers(network, self.data.spec, self.config.backbone)
         if num_parameters(network) <= MOST_COMPARED:
-            _refuse_lost_state(*(self.network(self.given_architecture, copy=copy) for copy in (0, 1)), self.data.spec)
+            one, other = (self.network(self.given_architecture, copy=copy) for copy in (0, 1))
+            _refuse_lost_state(one, other, self.data.spec)
 
     def network(self, architecture: Architecture | None, dropout: float = 0.0, copy: int = 0) -> nn.Module:
         """A fresh network, always with the same weights, other ones for each copy; None is the untouched backbone."""
