@@ -118,10 +118,11 @@ class Job:
         `dashnas.calibration`."""
 
     def check_networks(self) -> None:
-        """Build the networks without their weights, which may take more memory than there is.
+        """Refuse networks that cannot be trained or saved; large ones are built without their weights only.
 
         Raises:
-            ConfigError: they cannot be built, or trained.
+            ConfigError: they cannot be built so, answer by something else than the targets ask for, or keep a part of
+                themselves out of their state.
         """
         try:
             with torch.device("meta"):
@@ -435,7 +436,7 @@ def _refuse_answers(network: nn.Module, spec: DataSpec, backbone: str) -> None:
         answers = network(torch.zeros(2, spec.channels, *spec.spatial_shape, device="meta"))
     except Exception:  # whatever it raises; it may need numbers, and is run on some before it is trained
         return
-    expected = (2, spec.outputs, *(spec.spatial_shape if spec.target_kind.is_dense else ()))
+    expected = (2, *spec.answer_shape)
     if not isinstance(answers, Tensor):
         got = f"a {type(answers).__name__}"
     elif answers.shape != expected or not answers.is_floating_point():

@@ -43,7 +43,7 @@ class Recipe:
         require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
         require(
             self.learning_rate * self.weight_decay < 1,
-            f"learning_rate x weight_decay must be below 1, or weights decay beyond 0 in a step; got "
+            "learning_rate x weight_decay must be below 1, or weights decay beyond 0 in a step; got "
             f"{self.learning_rate:g} x {self.weight_decay:g}, lower either",
         )
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")

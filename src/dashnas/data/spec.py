@@ -51,6 +51,11 @@ class DataSpec:
         """1 for signals, 2 for images and fields."""
         return len(self.spatial_shape)
 
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """What a network answers one sample by: (outputs,), or (outputs, *spatial) for dense targets."""
+        return (self.outputs, *(self.spatial_shape if self.target_kind.is_dense else ()))
+
     def to_json(self) -> dict[str, Any]:
         """As plain containers, for a JSON file."""
         return asdict(self) | {"target_kind": self.target_kind.value}

@@ -81,15 +81,13 @@ def shape_targets(y: Array, mask: Array | None, spec: DataSpec) -> Array:
     Returns:
         int64 for classes and dense-classes, float64 for the other kinds.
     """
-    spatial = spec.spatial_shape
     kind = spec.target_kind
     if kind is TargetKind.CLASSES:
         assert spec.classes is not None
         return class_codes(y.reshape(len(y)), spec.classes)
     if kind is TargetKind.DENSE_CLASSES:
         assert spec.classes is not None
-        codes = class_codes(y.reshape(len(y), *spatial), spec.classes)
+        codes = class_codes(y.reshape(len(y), *spec.spatial_shape), spec.classes)
         return codes if mask is None else np.where(mask, codes, 0)
-    shape = (len(y), spec.outputs, *spatial) if kind.is_dense else (len(y), spec.outputs)
-    values = y.reshape(shape).astype(np.float64)
+    values = y.reshape(len(y), *spec.answer_shape).astype(np.float64)
     return values if mask is None else np.where(mask[:, None], values, 0.0)

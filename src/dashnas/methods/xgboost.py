@@ -94,7 +94,7 @@ class Trees:
         answers = self.booster.predict(self.library.DMatrix(flat_inputs(part))).astype(np.float64)
         if spec.target_kind is TargetKind.CLASSES:
             return np.asarray(np.log(np.maximum(answers, 1e-12)))  # (samples, classes)
-        answers = answers.reshape(len(part), spec.outputs, *(spec.spatial_shape if spec.target_kind.is_dense else ()))
+        answers = answers.reshape(len(part), *spec.answer_shape)
         if spec.target_kind.is_regression:
             return np.asarray(part.normaliser.decode_target(answers))
         inside = np.clip(answers, 1e-12, 1 - 1e-7)
